@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// custom: virtually contiguous memory
+export { is_vmalloc_addr, vfree, vmalloc, vzalloc } from "../../kernel/mm/vmalloc.ts";

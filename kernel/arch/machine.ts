@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Power-on, running, power-off: the machine as the tools see it. */
+import { reset_statics } from "../boot.ts";
+import { byte_order } from "../lib/bytestruct.ts";
+import { type kernel_report, oops, reports } from "../panic.ts";
+import { kernel_log, type log_line } from "../printk.ts";
+import { check_hung_tasks, report_deadlock } from "../hung_task.ts";
+import { create_task, start_cpus, step } from "../sched/core.ts";
+import { run_to_block, type schedule, set_schedule } from "../sched/decide.ts";
+import { PF_KTHREAD, sched, type task_struct } from "../sched/task.ts";
+import { type Sleeps } from "../sched/types.ts";
+import { clock, NSEC_PER_SEC } from "../time/clock.ts";
+import { advance_clock, run_expired } from "../time/timer.ts";
+import { run_initcalls } from "../init.ts";
+
+export interface boot_options {
+  /** Default 2. */
+  readonly cpus?: number;
+  /** Default s390x, which is big-endian. */
+  readonly arch?: "s390x" | "x86_64";
+  readonly schedule?: schedule;
+  /** Steps after which a run is given up as endless. Default 2 000 000. */
+  readonly max_steps?: number;
+  /** Virtual seconds after which it is given up. Default 3600. */
+  readonly max_seconds?: number;
+}
+
+/**
+ * How a run ended. "done": everybody who was to end has ended; "oops": a task died and the machine stopped with it, as
+ * with panic_on_oops; "deadlock": nobody can ever go on; "endless": a limit was reached.
+ */
+export type outcome = "done" | "oops" | "deadlock" | "endless";
+
+const limits = { max_steps: 0, max_seconds: 0 };
+const power = { halted: false, died: false };
+
+/** Switches the machine on: fresh statics, virtual time 0, initcalls run. @throws if an initcall oopses */
+export function boot(options: boot_options = {}): outcome {
+  reset_statics();
+  power.halted = false;
+  power.died = false;
+  byte_order.little_endian = options.arch === "x86_64";
+  limits.max_steps = options.max_steps ?? 2_000_000;
+  limits.max_seconds = options.max_seconds ?? 3600;
+  set_schedule(run_to_block);
+  start_cpus(options.cpus ?? 2);
+  create_task("swapper/0", run_initcalls(), PF_KTHREAD);
+  const up = run();
+  // Initcalls run before there is anything to interfere with.
+  set_schedule(options.schedule ?? run_to_block);
+  return up;
+}
+
+/** A kernel task made from outside: the hardware's and the tests' way in. User processes are in kernel/fs/process.ts. */
+export function spawn(comm: string, body: Sleeps, flags = 0, daemon = false): task_struct {
+  return create_task(comm, body, flags, daemon);
+}
+
+/** Stops the machine where it stands; run() returns. For reboot and power-off. */
+export function halt(): void {
+  power.halted = true;
+}
+
+function unfinished(): task_struct[] {
+  return sched.tasks.filter((t) => !t.daemon);
+}
+
+/**
+ * Runs until nobody can go on, time included, or until `until` holds.
+ * Virtual time only passes while somebody who is to end is still there: daemons' timers alone keep nobody up.
+ */
+export function run(until: () => boolean = () => false): outcome {
+  for (let steps = 0; !power.halted; steps++) {
+    if (until()) return "done";
+    if (steps > limits.max_steps) return "endless";
+    try {
+      run_expired();
+      if (step()) continue;
+    } catch (error) {
+      if (!(error instanceof oops)) throw error;
+      power.halted = true;
+      power.died = true;
+      return "oops";
+    }
+    if (unfinished().length === 0) return "done";
+    if (!advance_clock()) {
+      report_deadlock(unfinished());
+      return "deadlock";
+    }
+    check_hung_tasks();
+    if (clock.ns > limits.max_seconds * NSEC_PER_SEC) return "endless";
+  }
+  return power.died ? "oops" : "done";
+}
+
+export function log(): readonly log_line[] {
+  return kernel_log();
+}
+export function found(): readonly kernel_report[] {
+  return reports();
+}

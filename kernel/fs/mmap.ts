@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Address spaces as system calls see them: mapping devices, and what of a mapping has to be closed. */
+import { EACCES, EBADF, EINVAL, ENODEV, ENOMEM, EOVERFLOW } from "#linux/errno.ts";
+import { file, FMODE_READ, FMODE_WRITE, get_file } from "#linux/fs.ts";
+import {
+  current_mm,
+  get_unmapped_area,
+  insert_vm_struct,
+  mm_alloc,
+  mmap_anon,
+  mmput,
+  type mm_struct,
+  munmap,
+  set_task_mm,
+  task_mm,
+  TASK_SIZE,
+  user_read,
+  user_write,
+  vm_area_struct,
+  VM_MAYREAD,
+  VM_MAYWRITE,
+  VM_NONE,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+} from "../mm/mm_struct.ts";
+import { PAGE_SHIFT, PAGE_SIZE } from "../mm/page_size.ts";
+import { either } from "../sched/either.ts";
+import type { task_struct } from "../sched/task.ts";
+import type { Sleeps } from "../sched/types.ts";
+import { down_write, up_write } from "#linux/rwsem.ts";
+import { fget } from "./file.ts";
+import { fput } from "./file_table.ts";
+
+export const PROT_NONE = 0;
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const MAP_SHARED = 1;
+export const MAP_PRIVATE = 2;
+export const MAP_ANONYMOUS = 0x20;
+
+const page_up = (n: number): number => Math.ceil(n / PAGE_SIZE) * PAGE_SIZE;
+
+function close_areas(areas: readonly vm_area_struct[]): void {
+  for (const vma of areas) {
+    vma.vm_ops?.close?.(vma);
+    if (vma.vm_file instanceof file) fput(vma.vm_file);
+  }
+}
+
+function* mmap_file(mm: mm_struct, f: file, len: number, prot: number, flags: number, off: bigint): Sleeps<bigint> {
+  if (!(flags & (MAP_SHARED | MAP_PRIVATE))) return BigInt(-EINVAL);
+  if (prot & PROT_READ && !(f.f_mode & FMODE_READ)) return BigInt(-EACCES);
+  if (flags & MAP_SHARED && prot & PROT_WRITE && !(f.f_mode & FMODE_WRITE)) return BigInt(-EACCES);
+  if (!f.f_op!.mmap) return BigInt(-ENODEV);
+  const vma = new vm_area_struct();
+  let vm_flags = VM_MAYREAD | VM_MAYWRITE | (prot & PROT_READ ? VM_READ : 0) | (prot & PROT_WRITE ? VM_WRITE : 0);
+  if (flags & MAP_SHARED) {
+    vm_flags |= VM_SHARED;
+    if (!(f.f_mode & FMODE_WRITE)) vm_flags &= ~(VM_MAYWRITE | VM_SHARED);
+  }
+  vma.vm_start = get_unmapped_area(mm, len);
+  vma.vm_end = vma.vm_start + BigInt(page_up(len));
+  vma.vm_mm = mm;
+  vma.vm_flags = BigInt(vm_flags);
+  vma.vm_pgoff = off >> BigInt(PAGE_SHIFT);
+  vma.vm_file = get_file(f);
+  const error = yield* either(f.f_op!.mmap(f, vma));
+  if (error) {
+    fput(f);
+    return BigInt(error);
+  }
+  insert_vm_struct(mm, vma);
+  return vma.vm_start;
+}
+
+/**
+ * mmap(2) without a wished address.
+ * @len: bytes; @fd: -1 with MAP_ANONYMOUS; @off: bytes, a multiple of the page size
+ * @return the address or errno. Context: process. Source: mm/mmap.c
+ */
+export function* ksys_mmap(len: number, prot: number, flags: number, fd: number, off: bigint): Sleeps<bigint> {
+  const mm = current_mm()!;
+  if (off & BigInt(PAGE_SIZE - 1)) return BigInt(-EINVAL);
+  const f = flags & MAP_ANONYMOUS ? null : fget(fd);
+  if (!(flags & MAP_ANONYMOUS) && !f) return BigInt(-EBADF);
+  let ret: bigint;
+  out_fput: {
+    if (!len) {
+      ret = BigInt(-EINVAL);
+      break out_fput;
+    }
+    if (BigInt(len) > TASK_SIZE) {
+      ret = BigInt(-ENOMEM);
+      break out_fput;
+    }
+    if ((BigInt.asUintN(64, off) >> BigInt(PAGE_SHIFT)) + BigInt(page_up(len) >> PAGE_SHIFT) >= 1n << 52n) {
+      ret = BigInt(-EOVERFLOW);
+      break out_fput;
+    }
+    yield* down_write(mm.mmap_lock);
+    const vm_flags = prot & (PROT_READ | PROT_WRITE) ? (prot & PROT_WRITE ? VM_READ | VM_WRITE : VM_READ) : VM_NONE;
+    ret = f ? yield* mmap_file(mm, f, len, prot, flags, off) : mmap_anon(mm, len, vm_flags);
+    up_write(mm.mmap_lock);
+  }
+  if (f) fput(f);
+  return ret;
+}
+
+/** munmap(2) of whole areas. @return 0 or -EINVAL. Context: process. Source: mm/mmap.c */
+export function* ksys_munmap(addr: bigint, len: number): Sleeps<number> {
+  const mm = current_mm()!;
+  if (addr & BigInt(PAGE_SIZE - 1) || !len) return -EINVAL;
+  yield* down_write(mm.mmap_lock);
+  close_areas(munmap(mm, addr, len));
+  up_write(mm.mmap_lock);
+  return 0;
+}
+
+/** A child's memory: the same areas, with copies of the pages. Mapped devices are not inherited here. */
+export function dup_mm(oldmm: mm_struct): mm_struct {
+  const mm = mm_alloc();
+  for (const old of oldmm.$areas) {
+    if (old.vm_file) continue;
+    const vma = new vm_area_struct();
+    vma.vm_start = old.vm_start;
+    vma.vm_end = old.vm_end;
+    vma.vm_flags = old.vm_flags | BigInt(VM_READ | VM_WRITE);
+    insert_vm_struct(mm, vma);
+    for (const number of oldmm.$pages.keys()) {
+      const at = number << BigInt(PAGE_SHIFT);
+      if (at >= old.vm_start && at < old.vm_end && old.vm_flags & BigInt(VM_READ))
+        user_write(mm, at, user_read(oldmm, at, PAGE_SIZE));
+    }
+    vma.vm_flags = old.vm_flags;
+  }
+  mm.$next = oldmm.$next;
+  return mm;
+}
+
+/** The current process has no memory any more. Context: its exit. Source: kernel/exit.c, mm/mmap.c */
+export function* exit_mm(t: task_struct): Sleeps {
+  const mm = task_mm(t);
+  if (!mm) return;
+  set_task_mm(t, null);
+  if (mm.mm_users === 1) {
+    yield* down_write(mm.mmap_lock);
+    close_areas(mm.$areas.splice(0));
+    up_write(mm.mmap_lock);
+  }
+  mmput(mm);
+}

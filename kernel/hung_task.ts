@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** khungtaskd on virtual time, and the report when nobody can ever go on. */
+import { per_boot } from "./boot.ts";
+import { report } from "./panic.ts";
+import { sched, TASK_NOLOAD, TASK_UNINTERRUPTIBLE, TASK_WAKEKILL, type task_struct } from "./sched/task.ts";
+import { clock, NSEC_PER_SEC } from "./time/clock.ts";
+
+const s = per_boot(() => ({
+  /** CONFIG_DEFAULT_HUNG_TASK_TIMEOUT, in seconds; 0 switches the check off. */
+  sysctl_hung_task_timeout_secs: 120,
+  reported: new Set<task_struct>(),
+}));
+
+function waits(t: task_struct): string {
+  const why = t.waiting;
+  const owner = why?.owner?.();
+  return `${t.comm}/${t.pid} waits in ${why?.wchan ?? "schedule"}${why ? ` for ${why.what}` : ""}${owner ? `, held by ${owner.comm}/${owner.pid}` : ""}`;
+}
+
+/** Speaks once of each task that has been in uninterruptible sleep for too long. Killable and idle sleeps do not count. */
+export function check_hung_tasks(): void {
+  const limit = s.sysctl_hung_task_timeout_secs;
+  if (!limit) return;
+  for (const t of sched.tasks) {
+    if (!(t.state & TASK_UNINTERRUPTIBLE) || t.state & (TASK_WAKEKILL | TASK_NOLOAD) || t.daemon) continue;
+    const seconds = Math.floor((clock.ns - t.blocked_since) / NSEC_PER_SEC);
+    if (seconds < limit || s.reported.has(t)) continue;
+    s.reported.add(t);
+    const title = `INFO: task ${t.comm}:${t.pid} blocked for more than ${limit} seconds.`;
+    report({
+      checker: "hung_task",
+      title: `INFO: task ${t.comm} blocked for more than ${limit} seconds.`,
+      text: [title, `task:${t.comm} state:D pid:${t.pid}`, waits(t)].join("\n"),
+    });
+  }
+}
+
+/** Nobody can run and no timer is armed. Names who waits for what. */
+export function report_deadlock(stuck: readonly task_struct[]): void {
+  const title = `deadlock: ${stuck.map((t) => t.comm).join(", ")} can never go on`;
+  report({ checker: "deadlock", title, text: [title, ...stuck.map(waits)].join("\n") });
+}

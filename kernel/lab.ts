@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** What the outside sees of one loaded tree: the tools and the tests take everything from here, and nothing by path. */
+export { boot, type boot_options, found, log, type outcome, run, spawn } from "./arch/machine.ts";
+export { configure_channel_subsystem, hw } from "./arch/s390/channel_subsystem.ts";
+export { debug_flush, debug_view } from "./arch/s390/debug.ts";
+export { run_user, type user_process } from "./fs/process.ts";
+export { fault_injections, fault_points, set_fail_nth } from "./lib/fault-inject.ts";
+export { uevents } from "./lib/kobject_uevent.ts";
+export { kmemleak_scan, live_objects } from "./mm/kmemleak.ts";
+export { modules as kbuild_modules } from "./Kbuild.ts";
+export { vmlinux, module_images } from "./modpost.ts";
+export { set_link_table } from "./module/main.ts";
+export { clock } from "./time/clock.ts";
+export { trace_line, trace_subscribe } from "./trace/trace.ts";

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * Fault injection: which of the calls that may fail does fail. Two ways to say so, both from outside the kernel: the
+ * n-th one (fail-nth), or one that the schedule chooses (a budget). Source: lib/fault-inject.c
+ */
+import { per_boot } from "../boot.ts";
+import { LOGLEVEL_NOTICE, printk } from "../printk.ts";
+import { decide } from "../sched/decide.ts";
+import { in_task, sched, type task_struct } from "../sched/task.ts";
+import { capture_stack, format_frame, format_place } from "../stacktrace.ts";
+
+/** Kinds of calls, by the names that they have in debugfs. */
+export type fault_attr_name = "failslab" | "fail_usercopy";
+
+/** One failure that was forced. */
+export interface fault_injection {
+  readonly attr: fault_attr_name;
+  /** What failed: the slab cache or the function. */
+  readonly what: string;
+  readonly size: number;
+  /** Which one it was among those that could have failed, from 1 on. */
+  readonly nth: number;
+  readonly pid: number;
+  readonly comm: string;
+  /** The function that got the error, and the stack below it. */
+  readonly place: string;
+  readonly stack: readonly string[];
+}
+
+const MAKE_IT_FAIL = Symbol("make-it-fail");
+
+const s = per_boot(() => ({
+  /** Which kinds are counted and may fail. */
+  attrs: new Set<fault_attr_name>(["failslab"]),
+  /** True: of all tasks; false: only of those marked with make_it_fail(). */
+  all_tasks: false,
+  fail_nth: 0,
+  /** Failures that the schedule may still choose. */
+  budget: 0,
+  counted: 0,
+  verbose: 0,
+  injected: [] as fault_injection[],
+}));
+
+/** Marks a task, as /proc/PID/make-it-fail does. @value: false takes the mark away */
+export function make_it_fail(task: task_struct, value = true): void {
+  if (value) task.attached.set(MAKE_IT_FAIL, {});
+  else task.attached.delete(MAKE_IT_FAIL);
+}
+
+export interface fault_options {
+  /** Failures are for all tasks, not only for the marked ones. */
+  readonly all_tasks?: boolean;
+  /** Default: only "failslab". */
+  readonly attrs?: readonly fault_attr_name[];
+  /** 1: failures are logged in the kernel's words; 2: with the stack. */
+  readonly verbose?: number;
+}
+
+function apply(options: fault_options): void {
+  if (options.all_tasks !== undefined) s.all_tasks = options.all_tasks;
+  if (options.attrs) s.attrs = new Set(options.attrs);
+  if (options.verbose !== undefined) s.verbose = options.verbose;
+}
+
+/**
+ * The `n`-th call from now on, counted over the tasks that are marked, fails; 0 switches it off. An `n` beyond the last one
+ * is a run without a fault, which fault_injections() then shows. To be called after boot().
+ */
+export function set_fail_nth(n: number, options: fault_options = {}): void {
+  apply(options);
+  s.counted = 0;
+  s.fail_nth = n;
+}
+/** Lets the schedule choose up to `budget` failures: each call that could fail becomes a decision. */
+export function arm_faults(budget: number, options: fault_options = {}): void {
+  apply(options);
+  s.counted = 0;
+  s.budget = budget;
+}
+
+/** What was made to fail since power-on. */
+export function fault_injections(): readonly fault_injection[] {
+  return s.injected;
+}
+/** How many calls could have failed since the last set_fail_nth() or arm_faults(). */
+export function fault_points(): number {
+  return s.counted;
+}
+
+function concerned(): boolean {
+  if (!sched.current || !in_task()) return false;
+  return s.all_tasks || sched.current.attached.has(MAKE_IT_FAIL);
+}
+
+/**
+ * Whether this call is to fail. Any context; interrupts never fail.
+ * @what: the cache or function, @size: bytes asked for, @nowarn: do not log. Source: should_fail_ex()
+ */
+export function should_fail_ex(attr: fault_attr_name, what: string, size: number, nowarn = false): boolean {
+  if (!s.attrs.has(attr) || !concerned()) return false;
+  s.counted++;
+  if (!chosen(attr, what)) return false;
+  const frames = capture_stack()();
+  const { pid, comm } = sched.current ?? { pid: 0, comm: "" };
+  s.injected.push({
+    attr,
+    what,
+    size,
+    nth: s.counted,
+    pid,
+    comm,
+    place: format_place(frames),
+    stack: frames.map(format_frame),
+  });
+  if (s.verbose > 0 && !nowarn) {
+    printk(
+      LOGLEVEL_NOTICE,
+      "FAULT_INJECTION: forcing a failure.\nname %s, interval 1, probability 0, space 0, times 0\n",
+      attr,
+    );
+    if (s.verbose > 1) for (const f of frames) printk(LOGLEVEL_NOTICE, " %s\n", format_frame(f));
+  }
+  return true;
+}
+
+function chosen(attr: fault_attr_name, what: string): boolean {
+  if (s.fail_nth > 0 && --s.fail_nth === 0) return true;
+  if (s.budget <= 0) return false;
+  if (decide("fault", 2, (i) => (i === 0 ? "succeeds" : `${attr} ${what} in ${format_place(capture_stack()())}`)) === 0)
+    return false;
+  s.budget--;
+  return true;
+}
+
+/** Functions that say of themselves that a caller copes with their failure. Never changes at run time. */
+const error_injection_list = new Map<string, { readonly fn: (...args: never[]) => unknown; readonly type: string }>();
+
+/** ALLOW_ERROR_INJECTION(fn, ERRNO): only puts the function on the list, which tools may read. File scope. */
+export function ALLOW_ERROR_INJECTION(
+  fn: (...args: never[]) => unknown,
+  type: "ERRNO" | "ERRNO_NULL" | "NULL" | "TRUE",
+): void {
+  error_injection_list.set(fn.name, { fn, type });
+}
+export function within_error_injection_list(fn: (...args: never[]) => unknown): boolean {
+  return error_injection_list.get(fn.name)?.fn === fn;
+}

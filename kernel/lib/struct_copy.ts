@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Struct assignment, which C has and TypeScript has not: `*dst = *src`, member by member. */
+import { kobj_memory, layout_of, struct_array } from "./struct.ts";
+
+function bytes_of(x: kobj_memory): Uint8Array | null {
+  return "$bytes" in x && x.$bytes instanceof Uint8Array ? x.$bytes : null;
+}
+
+/** `*dst = *src`: all members, embedded structs and arrays included; pointers are copied as they are. Same struct on both sides. */
+export function copy_struct<T extends kobj_memory>(dst: T, src: T): void {
+  const [to, from] = [bytes_of(dst), bytes_of(src)];
+  if (to && from) {
+    to.set(from.subarray(0, to.length));
+    return;
+  }
+  if (dst instanceof struct_array && src instanceof struct_array) {
+    for (let i = 0; i < dst.length; i++) copy_element(dst, src, i);
+    return;
+  }
+  const layout = layout_of(dst);
+  if (!layout || layout !== layout_of(src))
+    throw new TypeError(`assignment of different structs: ${layout?.name ?? "?"}`);
+  for (const [member, f] of Object.entries(layout.fields)) {
+    const value: unknown = src[member as keyof T];
+    const there: unknown = dst[member as keyof T];
+    if (f.kind === "value") Object.assign(dst, { [member]: value });
+    else if (there instanceof kobj_memory && value instanceof kobj_memory) copy_struct(there, value);
+  }
+}
+
+/** Element `i` of one array to the same place of another. */
+export function copy_element<T>(to: struct_array<T>, from: struct_array<T>, i: number): void {
+  if (to.element.kind === "value") {
+    to.set(i, from.at(i));
+    return;
+  }
+  const [dst, src] = [to.at(i), from.at(i)];
+  if (dst instanceof kobj_memory && src instanceof kobj_memory) copy_struct(dst, src);
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * The switch that all lock debugging hangs on: the first report turns it off, as what comes after a broken lock is
+ * mostly noise (lib/debug_locks.c).
+ */
+import { per_boot } from "../boot.ts";
+import { LOGLEVEL_WARNING } from "../printk.ts";
+import { kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
+import { current_name, report, where_we_are } from "../panic.ts";
+import { smp_processor_id } from "../sched/task.ts";
+import { format_place, stack_trace } from "../stacktrace.ts";
+
+export const debug_locks = per_boot(() => ({ on: true }));
+
+/** Turns lock debugging off for the rest of the boot. @return whether it was on: only then may the caller speak */
+export function debug_locks_off(): boolean {
+  const was = debug_locks.on;
+  debug_locks.on = false;
+  return was;
+}
+
+/** @text: the condition as C has it. @return the condition */
+export function DEBUG_LOCKS_WARN_ON(condition: boolean, text: string): boolean {
+  if (!condition || !debug_locks_off()) return condition;
+  const title = `DEBUG_LOCKS_WARN_ON(${text})`;
+  const head = `WARNING: CPU: ${smp_processor_id()} PID: ${current_name().pid} at ${format_place(stack_trace())}`;
+  const lines = [title, head, where_we_are(), "---[ end trace 0000000000000000 ]---"];
+  report({ checker: "debug_locks", title, text: lines.join("\n"), level: LOGLEVEL_WARNING });
+  return condition;
+}
+
+/**
+ * The name that C gives a lock: what the author wrote in the call of its init function, `&group->group_lock`. Here it
+ * comes from the struct that the lock lies in, which stands for the place in the code as well.
+ * @fallback: for a lock that lies in no struct
+ */
+export function name_of_member(object: kobj_memory, fallback: string): string {
+  let at: kobj_memory = object;
+  while (at.$up instanceof struct_array) at = at.$up;
+  if (!at.$up) return fallback;
+  return `&${layout_of(at.$up)?.name ?? "?"}->${at.$member}${at === object ? "" : "[i]"}`;
+}

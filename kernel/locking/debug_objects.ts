@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * Objects that something will still come back to: a pending work item, an armed timer. Freeing or initialising one
+ * speaks in the words of lib/debugobjects.c; freeing a lock that is held in those of the lock validator.
+ */
+import { per_boot } from "../boot.ts";
+import { type kobj_memory } from "../lib/struct.ts";
+import { type mem_object } from "../mm/object.ts";
+import { current_name, report, where_we_are } from "../panic.ts";
+import { LOGLEVEL_ERR } from "../printk.ts";
+import { sched, smp_processor_id } from "../sched/task.ts";
+import { debug_check_no_locks_freed } from "./lockdep.ts";
+
+type debug_type = "work_struct" | "timer_list";
+interface active_object {
+  readonly type: debug_type;
+  /** Name of the function that will be called. */
+  readonly hint: string;
+  /** Keeps it from coming back to freed memory, where Linux does that. */
+  readonly fixup_free: ((object: kobj_memory) => void) | null;
+}
+
+const s = per_boot(() => ({
+  active: new Map<kobj_memory, active_object>(),
+}));
+
+function debug_print_object(msg: string, state: string, o: active_object): void {
+  const title = `ODEBUG: ${msg} ${state} (active state 0) object type: ${o.type} hint: ${o.hint}`;
+  const head = `WARNING: CPU: ${smp_processor_id()} PID: ${current_name().pid} at debug_print_object`;
+  const lines = [title, head, where_we_are(), "---[ end trace 0000000000000000 ]---"];
+  report({ checker: "odebug", title, text: lines.join("\n"), level: LOGLEVEL_ERR });
+}
+
+/** @func: what will be called when its time has come */
+export function debug_object_activate(
+  object: kobj_memory,
+  type: debug_type,
+  func: { readonly name: string } | null,
+  fixup_free: ((object: kobj_memory) => void) | null = null,
+): void {
+  s.active.set(object, { type, hint: func?.name ?? "0x0", fixup_free });
+}
+export function debug_object_deactivate(object: kobj_memory): void {
+  s.active.delete(object);
+}
+/** @return true if it was active, which it said: the caller makes it inactive first */
+export function debug_object_init(object: kobj_memory): boolean {
+  const active = s.active.get(object);
+  if (active) debug_print_object("init", "active", active);
+  return active !== undefined;
+}
+/** An object that was never initialised is used. */
+export function debug_object_not_available(
+  msg: string,
+  type: debug_type,
+  func: { readonly name: string } | null,
+): void {
+  debug_print_object(msg, "not available", { type, hint: func?.name ?? "0x0", fixup_free: null });
+}
+
+/** Memory is given back: nothing in it may be active, and no lock in it held. Called before it is marked as freed. Any context. */
+export function debug_check_no_obj_freed(mem: mem_object): void {
+  if (sched.current) debug_check_no_locks_freed(mem);
+  for (const [object, active] of s.active) {
+    if (object.$mem !== mem) continue;
+    debug_print_object("free", "active", active);
+    active.fixup_free?.(object);
+  }
+}

@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * The lock validator: classes of locks, which locks each task holds, in which order classes were taken and in which
+ * contexts. It speaks at the first lock that could deadlock, whether or not it does in this run.
+ * Source: kernel/locking/lockdep.c. Not here: the search for irq-safe to irq-unsafe orders through several classes,
+ * wait types, cross-release, read locks that may recurse into a writer's path.
+ */
+import { per_boot } from "../boot.ts";
+import { type mem_object } from "../mm/object.ts";
+import { kobj_memory } from "../lib/struct.ts";
+import { WARN_ON } from "../panic.ts";
+import { capture_stack, type stack_frame } from "../stacktrace.ts";
+import {
+  current,
+  HARDIRQ_OFFSET,
+  in_hardirq,
+  sched,
+  SOFTIRQ_OFFSET,
+  task_exit_checks,
+  type task_struct,
+} from "../sched/task.ts";
+import { debug_locks } from "./debug_locks.ts";
+import {
+  print_circular_bug,
+  print_deadlock_bug,
+  print_freed_lock_bug,
+  print_held_locks_bug,
+  print_unlock_imbalance_bug,
+  print_usage_bug,
+  print_user_exit_bug,
+} from "./lockdep_report.ts";
+
+export const LD_WAIT_INV = 0;
+export const LD_WAIT_SPIN = 2;
+export const LD_WAIT_SLEEP = 3;
+
+/** Usage bits: state * 4 + read + 2 if the context is enabled rather than used in. */
+export const USAGE_NAMES = [
+  "IN-HARDIRQ-W",
+  "IN-HARDIRQ-R",
+  "HARDIRQ-ON-W",
+  "HARDIRQ-ON-R",
+  "IN-SOFTIRQ-W",
+  "IN-SOFTIRQ-R",
+  "SOFTIRQ-ON-W",
+  "SOFTIRQ-ON-R",
+] as const;
+const HARDIRQ = 0;
+const SOFTIRQ = 4;
+const READ_MASK = 1;
+const DIR_MASK = 2;
+
+/** A key of its own for locks that are not to share a class. */
+export class lock_class_key {
+  readonly $key = true;
+}
+/** Locks of this class are tracked but not validated, as lockdep_set_novalidate_class() wants it. */
+const NO_VALIDATE = new lock_class_key();
+
+type trace = () => readonly stack_frame[];
+
+export class lock_class {
+  readonly name: string;
+  readonly name_version: number;
+  readonly subclass: number;
+  readonly wait_type: number;
+  usage_mask = 0;
+  readonly usage_traces: (trace | null)[] = [];
+  /** Classes that were taken while this one was held, and where each was. */
+  readonly locks_after = new Map<lock_class, trace>();
+
+  constructor(name: string, name_version: number, subclass: number, wait_type: number) {
+    this.name = name;
+    this.name_version = name_version;
+    this.subclass = subclass;
+    this.wait_type = wait_type;
+  }
+}
+
+/** What a lock carries for the validator. */
+export class lockdep_map {
+  /** What makes two locks the same class; the name if no key was given. null: never initialised. */
+  key: lock_class_key | string | null = null;
+  name = "";
+  wait_type = LD_WAIT_INV;
+  /** The lock itself, for addresses and for finding it in freed memory. */
+  instance: kobj_memory | null = null;
+  /** The class of subclass 0, looked up once in each boot. */
+  cached: lock_class | null = null;
+  cached_in: object | null = null;
+}
+
+export interface held_lock {
+  readonly map: lockdep_map;
+  readonly cls: lock_class;
+  /** 0 exclusive, 1 shared, 2 shared and may recurse. */
+  read: number;
+  readonly trylock: boolean;
+  /** Whether its order counts. */
+  readonly check: boolean;
+  readonly irq_context: number;
+  readonly hardirqs_off: boolean;
+  readonly place: trace;
+}
+
+/** What the validator costs; switched off where only the outcome counts. */
+export const lockdep_options = {
+  /** Remember where each held lock was taken, for the reports. */
+  places: true,
+};
+const NOWHERE: trace = () => [];
+
+const s = per_boot(() => ({
+  classes: new Map<lock_class_key | string, lock_class[]>(),
+  versions: new Map<string, number>(),
+}));
+
+const HELD = Symbol("held locks");
+
+/** The locks that `t` holds or is about to take, outermost first. */
+export function held_locks(t: task_struct): held_lock[] {
+  const held = t.attached.get(HELD);
+  if (held) return held as held_lock[]; // nobody else has the symbol
+  const none: held_lock[] = [];
+  t.attached.set(HELD, none);
+  return none;
+}
+export function lockdep_depth(t: task_struct): number {
+  return held_locks(t).length;
+}
+
+/** Gives a lock its class. @key: locks with the same key are one class; the name if null */
+export function lockdep_init_map(
+  map: lockdep_map,
+  instance: kobj_memory | null,
+  name: string,
+  key: lock_class_key | null = null,
+  wait_type = LD_WAIT_INV,
+): void {
+  map.key = key ?? name;
+  map.name = name;
+  map.wait_type = wait_type;
+  map.instance = instance;
+  map.cached = null;
+}
+
+interface has_dep_map {
+  readonly dep_map: lockdep_map;
+}
+export function lockdep_set_class_and_name(lock: has_dep_map, key: lock_class_key, name: string): void {
+  lockdep_init_map(lock.dep_map, lock.dep_map.instance, name, key, lock.dep_map.wait_type);
+}
+export function lockdep_set_class(lock: has_dep_map, key: lock_class_key): void {
+  lockdep_set_class_and_name(lock, key, lock.dep_map.name);
+}
+/** The order in which locks of this kind are taken is not looked at. For device locks, whose tree lockdep does not know. */
+export function lockdep_set_novalidate_class(lock: has_dep_map): void {
+  lockdep_set_class_and_name(lock, NO_VALIDATE, lock.dep_map.name);
+}
+
+function class_of(map: lockdep_map, subclass: number): lock_class {
+  if (subclass === 0 && map.cached && map.cached_in === s.classes) return map.cached;
+  const key = map.key ?? map.name;
+  let subclasses = s.classes.get(key);
+  if (!subclasses) s.classes.set(key, (subclasses = []));
+  let cls = subclasses[subclass];
+  if (!cls) {
+    const version = subclasses.find((c) => c)?.name_version ?? (s.versions.get(map.name) ?? 0) + 1;
+    s.versions.set(map.name, Math.max(version, s.versions.get(map.name) ?? 0));
+    cls = subclasses[subclass] = new lock_class(map.name, version, subclass, map.wait_type);
+  }
+  if (subclass === 0) {
+    map.cached = cls;
+    map.cached_in = s.classes;
+  }
+  return cls;
+}
+
+function in_softirq_context(t: task_struct): boolean {
+  return (t.preempt_count & SOFTIRQ_OFFSET) !== 0;
+}
+export function softirqs_enabled(t: task_struct): boolean {
+  return (t.preempt_count & (HARDIRQ_OFFSET - SOFTIRQ_OFFSET)) === 0;
+}
+
+function save_trace(): trace {
+  return capture_stack(20);
+}
+
+/** @return false if it spoke */
+function mark_lock(h: held_lock, bit: number): boolean {
+  const cls = h.cls;
+  if (cls.usage_mask & (1 << bit)) return true;
+  cls.usage_mask |= 1 << bit;
+  cls.usage_traces[bit] = save_trace();
+  // A lock used in an interrupt must not be taken elsewhere with that interrupt on, and the other way round.
+  const opposite = (bit ^ DIR_MASK) & ~READ_MASK;
+  const bad = bit & READ_MASK ? [opposite] : [opposite, opposite | READ_MASK];
+  for (const b of bad) {
+    if (!(cls.usage_mask & (1 << b))) continue;
+    print_usage_bug(h, b, bit);
+    return false;
+  }
+  return true;
+}
+
+function mark_usage(t: task_struct, h: held_lock): boolean {
+  const read = h.read ? READ_MASK : 0;
+  if (!h.trylock) {
+    if (in_hardirq() && !mark_lock(h, HARDIRQ | read)) return false;
+    if (in_softirq_context(t) && !mark_lock(h, SOFTIRQ | read)) return false;
+  }
+  if (h.hardirqs_off) return true;
+  if (!mark_lock(h, HARDIRQ | DIR_MASK | read)) return false;
+  return !softirqs_enabled(t) || mark_lock(h, SOFTIRQ | DIR_MASK | read);
+}
+
+/** @return false if it spoke, "nested" if another lock serialises this one */
+function check_deadlock(
+  held: readonly held_lock[],
+  next: held_lock,
+  nest_lock: lockdep_map | null,
+): boolean | "nested" {
+  let nested = false;
+  for (const prev of held) {
+    if (nest_lock && prev.map === nest_lock) nested = true;
+    if (prev.cls !== next.cls) continue;
+    if (next.read === 2 && prev.read) continue;
+    if (nested) return "nested";
+    print_deadlock_bug(prev, next);
+    return false;
+  }
+  return true;
+}
+
+/** Shortest way from one class to another along the recorded orders, both included; null if there is none. */
+function path_between(from: lock_class, to: lock_class): lock_class[] | null {
+  const came_from = new Map<lock_class, lock_class | null>([[from, null]]);
+  const queue = [from];
+  for (let cls = queue.shift(); cls; cls = queue.shift()) {
+    if (cls === to) {
+      const path: lock_class[] = [];
+      for (let at: lock_class | null = cls; at; at = came_from.get(at) ?? null) path.unshift(at);
+      return path;
+    }
+    for (const next of cls.locks_after.keys()) {
+      if (came_from.has(next)) continue;
+      came_from.set(next, cls);
+      queue.push(next);
+    }
+  }
+  return null;
+}
+
+function check_prev_add(prev: held_lock, next: held_lock): boolean {
+  if (prev.cls === next.cls || prev.cls.locks_after.has(next.cls)) return true;
+  const path = path_between(next.cls, prev.cls);
+  if (path) {
+    print_circular_bug(next, prev, path);
+    return false;
+  }
+  prev.cls.locks_after.set(next.cls, save_trace());
+  return true;
+}
+
+function check_prevs_add(held: readonly held_lock[], next: held_lock): boolean {
+  for (let i = held.length - 1; i >= 0; i--) {
+    const prev = held[i];
+    if (!prev || prev.irq_context !== next.irq_context) break;
+    if (!prev.check) continue;
+    if (!check_prev_add(prev, next)) return false;
+    // A lock that was waited for has brought the orders before it along.
+    if (!prev.trylock) break;
+  }
+  return true;
+}
+
+/**
+ * A lock is about to be taken. Called before waiting for it, so that an order that deadlocks is told all the same.
+ * @subclass: nesting level given by the caller. @read: 0 exclusive, 1 shared, 2 shared and recursive
+ * @check: whether its order counts. @nest_lock: a held lock that serialises all of this class
+ */
+export function lock_acquire(
+  map: lockdep_map,
+  subclass: number,
+  trylock: boolean,
+  read = 0,
+  check = true,
+  nest_lock: lockdep_map | null = null,
+): void {
+  if (!debug_locks.on) return;
+  const t = current();
+  const held = held_locks(t);
+  const h: held_lock = {
+    map,
+    cls: class_of(map, subclass),
+    read,
+    trylock,
+    check: check && map.key !== NO_VALIDATE,
+    irq_context: (in_hardirq() ? 2 : 0) | (in_softirq_context(t) ? 1 : 0),
+    hardirqs_off: t.irqs_disabled,
+    place: lockdep_options.places ? save_trace() : NOWHERE,
+  };
+  if (h.check && !mark_usage(t, h)) return;
+  if (h.check && !trylock) {
+    const ok = check_deadlock(held, h, nest_lock);
+    if (!ok || (ok === true && !check_prevs_add(held, h))) return;
+  }
+  held.push(h);
+}
+
+/** A lock is being given back. */
+export function lock_release(map: lockdep_map): void {
+  if (!debug_locks.on) return;
+  const held = held_locks(current());
+  for (let i = held.length - 1; i >= 0; i--) {
+    if (held[i]?.map !== map) continue;
+    held.splice(i, 1);
+    return;
+  }
+  print_unlock_imbalance_bug(map);
+}
+
+/** An exclusively held lock becomes a shared one. */
+export function lock_downgrade(map: lockdep_map): void {
+  const h = held_locks(current()).findLast((x) => x.map === map);
+  if (h) h.read = 1;
+}
+
+/** A lock that exists only for the validator: "from here to there counts as holding it". */
+export const lock_map_acquire = (map: lockdep_map): void => lock_acquire(map, 0, false, 0);
+export const lock_map_acquire_read = (map: lockdep_map): void => lock_acquire(map, 0, false, 2);
+export const lock_map_release = (map: lockdep_map): void => lock_release(map);
+export const rwsem_acquire = (map: lockdep_map, subclass: number, trylock: boolean): void =>
+  lock_acquire(map, subclass, trylock, 0);
+export const rwsem_acquire_read = (map: lockdep_map, subclass: number, trylock: boolean): void =>
+  lock_acquire(map, subclass, trylock, 1);
+export const rwsem_release = (map: lockdep_map): void => lock_release(map);
+
+export function lock_is_held(map: lockdep_map): boolean {
+  return held_locks(current()).some((h) => h.map === map);
+}
+export function lockdep_is_held(lock: has_dep_map): boolean {
+  return lock_is_held(lock.dep_map);
+}
+export function lockdep_assert_held(lock: has_dep_map): void {
+  WARN_ON(debug_locks.on && !lockdep_is_held(lock));
+}
+export function lockdep_assert_not_held(lock: has_dep_map): void {
+  WARN_ON(debug_locks.on && lockdep_is_held(lock));
+}
+export function lockdep_assert_held_write(lock: has_dep_map): void {
+  WARN_ON(debug_locks.on && !held_locks(current()).some((h) => h.map === lock.dep_map && h.read === 0));
+}
+export function lockdep_assert_held_read(lock: has_dep_map): void {
+  WARN_ON(debug_locks.on && !held_locks(current()).some((h) => h.map === lock.dep_map && h.read !== 0));
+}
+
+/** Somebody who holds `map`, for those who report hangs. */
+export function holder_of(map: lockdep_map): task_struct | null {
+  const waits = (t: task_struct): boolean => held_locks(t).at(-1)?.map === map && t.waiting !== null;
+  return sched.tasks.find((t) => held_locks(t).some((h) => h.map === map) && !waits(t)) ?? null;
+}
+
+/** Interrupts were switched on: every lock that is held is now taken with interrupts on. */
+export function lockdep_hardirqs_on(): void {
+  if (debug_locks.on) mark_held_locks(HARDIRQ);
+  if (debug_locks.on && softirqs_enabled(current())) mark_held_locks(SOFTIRQ);
+}
+export function lockdep_softirqs_on(): void {
+  if (debug_locks.on && !current().irqs_disabled) mark_held_locks(SOFTIRQ);
+}
+function mark_held_locks(state: number): void {
+  for (const h of held_locks(current()))
+    if (h.check && !mark_lock(h, state | DIR_MASK | (h.read ? READ_MASK : 0))) return;
+}
+
+/** Memory is being given back: none of the current task's locks may lie in it. @member: only that part of the memory */
+export function debug_check_no_locks_freed(mem: mem_object, member: kobj_memory | null = null): void {
+  // Memory that is set up from outside the machine belongs to no task.
+  if (!debug_locks.on || !sched.current) return;
+  for (const h of held_locks(current())) {
+    if (member ? h.map.instance !== member : h.map.instance?.$mem !== mem) continue;
+    print_freed_lock_bug(mem, h);
+    return;
+  }
+}
+
+/** A task ends. */
+export function debug_check_no_locks_held(t: task_struct): void {
+  if (lockdep_depth(t) > 0) print_held_locks_bug();
+}
+task_exit_checks.push(debug_check_no_locks_held);
+
+/** The current task goes back to user space. Called at the end of every system call. */
+export function lockdep_sys_exit(): void {
+  if (lockdep_depth(current()) > 0) print_user_exit_bug();
+}

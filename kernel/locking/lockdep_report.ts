@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** What the lock validator says, in the words of kernel/locking/lockdep.c. */
+import { addr_of } from "../lib/struct.ts";
+import { type mem_object } from "../mm/object.ts";
+import { current_name, report, where_we_are } from "../panic.ts";
+import { LOGLEVEL_WARNING } from "../printk.ts";
+import { current, HARDIRQ_OFFSET, in_hardirq, SOFTIRQ_OFFSET } from "../sched/task.ts";
+import { format_frame, type stack_frame } from "../stacktrace.ts";
+import { debug_locks_off } from "./debug_locks.ts";
+import {
+  type held_lock,
+  held_locks,
+  type lock_class,
+  type lockdep_map,
+  softirqs_enabled,
+  USAGE_NAMES,
+} from "./lockdep.ts";
+
+const KERNEL_IDENT = "6.1.0-rc1 #1 Not tainted";
+const SCENARIO = [" Possible unsafe locking scenario:", ""];
+const DEADLOCK = ["", " *** DEADLOCK ***", ""];
+
+function me(): string {
+  const { comm, pid } = current_name();
+  return `${comm}/${pid}`;
+}
+
+/** The lock functions themselves are no place: who called them is. */
+function callers(frames: readonly stack_frame[]): readonly stack_frame[] {
+  const at = frames.findIndex((f) => !f.file.startsWith("kernel/locking/"));
+  return at < 0 ? [] : frames.slice(at);
+}
+function place(frames: readonly stack_frame[]): string {
+  const [first] = callers(frames);
+  return first ? format_frame(first) : "?";
+}
+function trace_lines(frames: readonly stack_frame[], indent: number): string[] {
+  const inside = (f: stack_frame): boolean => f.file === "kernel/locking/lockdep.ts" && !f.name.startsWith("lock_");
+  return frames.filter((f) => !inside(f)).map((f) => " ".repeat(indent) + format_frame(f));
+}
+
+function usage_char(cls: lock_class, bit: number): string {
+  const used = (cls.usage_mask & (1 << bit)) !== 0;
+  if (cls.usage_mask & (1 << (bit + 2))) return used ? "?" : "+";
+  return used ? "-" : ".";
+}
+function class_name(cls: lock_class): string {
+  return cls.name + (cls.name_version > 1 ? `#${cls.name_version}` : "") + (cls.subclass ? `/${cls.subclass}` : "");
+}
+function lock_name(cls: lock_class): string {
+  const usage = [0, 1, 4, 5].map((bit) => usage_char(cls, bit)).join("");
+  return `(${class_name(cls)}){${usage}}-{${cls.wait_type}:${cls.wait_type}}`;
+}
+function address(map: lockdep_map): string {
+  return (map.instance ? addr_of(map.instance) : 0).toString(16).padStart(16, "0");
+}
+function print_lock(h: held_lock): string {
+  return `${address(h.map)} ${lock_name(h.cls)}, at: ${place(h.place())}`;
+}
+function print_held(): string[] {
+  const held = held_locks(current());
+  if (held.length === 0) return [`no locks held by ${me()}.`];
+  return [
+    `${held.length} lock${held.length > 1 ? "s" : ""} held by ${me()}:`,
+    ...held.map((h, i) => ` #${i}: ${print_lock(h)}`),
+  ];
+}
+
+/** @lines: what stands between the headline and the stack */
+function speak(headline: string, lines: readonly string[], backtrace = true): void {
+  const rule = (c: string): string => c.repeat(headline.length);
+  const text = [rule("="), headline, KERNEL_IDENT, rule("-"), ...lines];
+  if (backtrace) text.push("", "stack backtrace:", where_we_are());
+  report({ checker: "lockdep", title: headline, text: text.join("\n"), level: LOGLEVEL_WARNING });
+}
+
+export function print_deadlock_bug(prev: held_lock, next: held_lock): void {
+  if (!debug_locks_off()) return;
+  speak("WARNING: possible recursive locking detected", [
+    `${me()} is trying to acquire lock:`,
+    print_lock(next),
+    "",
+    "but task is already holding lock:",
+    print_lock(prev),
+    "",
+    "other info that might help us debug this:",
+    ...SCENARIO,
+    "       CPU0",
+    "       ----",
+    `  lock(${class_name(prev.cls)});`,
+    `  lock(${class_name(next.cls)});`,
+    ...DEADLOCK,
+    " May be due to missing lock nesting notation",
+    "",
+    ...print_held(),
+  ]);
+}
+
+/** @path: from the class of `next`, along the recorded orders, to the class of `prev` */
+export function print_circular_bug(next: held_lock, prev: held_lock, path: readonly lock_class[]): void {
+  if (!debug_locks_off()) return;
+  const chain: string[] = [];
+  for (let i = path.length - 1; i >= 0; i--) {
+    const cls = path[i];
+    if (!cls) continue;
+    const where = i === 0 ? next.place() : (path[i - 1]?.locks_after.get(cls)?.() ?? []);
+    chain.push("", `-> #${i} ${lock_name(cls)}:`, ...trace_lines(where, 7));
+  }
+  const parent = path[path.length - 2] ?? next.cls;
+  const [source, middle, target] = [class_name(next.cls), class_name(parent), class_name(prev.cls)];
+  const through = parent === next.cls ? [] : ["Chain exists of:", `  ${source} --> ${middle} --> ${target}`, ""];
+  const other = " ".repeat(31);
+  speak("WARNING: possible circular locking dependency detected", [
+    `${me()} is trying to acquire lock:`,
+    print_lock(next),
+    "",
+    "but task is already holding lock:",
+    print_lock(prev),
+    "",
+    "which lock already depends on the new lock.",
+    "",
+    "",
+    "the existing dependency chain (in reverse order) is:",
+    ...chain,
+    "",
+    "other info that might help us debug this:",
+    "",
+    ...through,
+    ...SCENARIO,
+    "       CPU0                    CPU1",
+    "       ----                    ----",
+    `  lock(${target});`,
+    `${other}lock(${middle});`,
+    `${other}lock(${target});`,
+    `  lock(${source});`,
+    ...DEADLOCK,
+    ...print_held(),
+  ]);
+}
+
+export function print_usage_bug(h: held_lock, prev_bit: number, new_bit: number): void {
+  if (!debug_locks_off()) return;
+  const t = current();
+  const hard = Math.floor(t.preempt_count / HARDIRQ_OFFSET);
+  const soft = Math.floor((t.preempt_count % HARDIRQ_OFFSET) / SOFTIRQ_OFFSET);
+  const context = [
+    `HC${Number(in_hardirq())}[${hard}]`,
+    `SC${soft & 1}[${soft}]`,
+    `HE${Number(!t.irqs_disabled)}`,
+    `SE${Number(softirqs_enabled(t))}`,
+  ].join(":");
+  const [was, now] = [USAGE_NAMES[prev_bit] ?? "?", USAGE_NAMES[new_bit] ?? "?"];
+  const name = class_name(h.cls);
+  speak("WARNING: inconsistent lock state", [
+    `inconsistent {${was}} -> {${now}} usage.`,
+    `${me()} [${context}] takes:`,
+    print_lock(h),
+    `{${was}} state was registered at:`,
+    ...trace_lines(h.cls.usage_traces[prev_bit]?.() ?? [], 2),
+    "",
+    "other info that might help us debug this:",
+    ...SCENARIO,
+    "       CPU0",
+    "       ----",
+    `  lock(${name});`,
+    "  <Interrupt>",
+    `    lock(${name});`,
+    ...DEADLOCK,
+    ...print_held(),
+  ]);
+}
+
+export function print_unlock_imbalance_bug(map: lockdep_map): void {
+  if (!debug_locks_off()) return;
+  speak("WARNING: bad unlock balance detected!", [
+    `${me()} is trying to release lock (${map.name}) at:`,
+    "but there are no more locks to release!",
+    "",
+    "other info that might help us debug this:",
+    ...print_held(),
+  ]);
+}
+
+export function print_freed_lock_bug(mem: mem_object, h: held_lock): void {
+  if (!debug_locks_off()) return;
+  const hex = (a: number): string => a.toString(16).padStart(16, "0");
+  speak("WARNING: held lock freed!", [
+    `${me()} is freeing memory ${hex(mem.addr)}-${hex(mem.addr + mem.size - 1)}, with a lock still held there!`,
+    print_lock(h),
+    ...print_held(),
+  ]);
+}
+
+export function print_held_locks_bug(): void {
+  if (!debug_locks_off()) return;
+  speak(`WARNING: ${me()} still has locks held!`, print_held());
+}
+
+export function print_user_exit_bug(): void {
+  if (!debug_locks_off()) return;
+  const lines = [`${me()} is leaving the kernel with locks still held!`, ...print_held()];
+  speak("WARNING: lock held when returning to user space!", lines, false);
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * RCU as a kernel without preemptible RCU has it: readers do not give up their CPU. A grace period ends when every
+ * reader that was inside when it began has left.
+ */
+import { per_boot } from "../boot.ts";
+import { kfree } from "../mm/slab.ts";
+import { might_sleep } from "../sched/debug.ts";
+import { schedule, set_current_state, wake_up_process } from "../sched/core.ts";
+import { raise_softirq } from "../sched/interrupts.ts";
+import {
+  current,
+  preempt_disable,
+  preempt_enable,
+  TASK_RUNNING,
+  TASK_UNINTERRUPTIBLE,
+  type task_struct,
+} from "../sched/task.ts";
+import { READY, type Sleeps, type Spins } from "../sched/types.ts";
+
+interface grace_period {
+  /** Readers that it waits for. */
+  readonly readers: Set<task_struct>;
+  /** Who waits for its end, or what is to be done then. */
+  readonly task: task_struct | null;
+  readonly callback: (() => Spins) | null;
+}
+
+const s = per_boot(() => ({
+  nesting: new Map<task_struct, number>(),
+  periods: [] as grace_period[],
+  /** Callbacks handed to the softirq and not yet finished. */
+  callbacks: 0,
+}));
+
+/** Any context. Until rcu_read_unlock(), nothing is freed that RCU protects, and nobody may sleep. */
+export function rcu_read_lock(): void {
+  preempt_disable();
+  const t = current();
+  s.nesting.set(t, (s.nesting.get(t) ?? 0) + 1);
+}
+export function rcu_read_unlock(): void {
+  const t = current();
+  const depth = (s.nesting.get(t) ?? 0) - 1;
+  if (depth > 0) s.nesting.set(t, depth);
+  else {
+    s.nesting.delete(t);
+    for (const p of s.periods) p.readers.delete(t);
+    end_periods();
+  }
+  preempt_enable();
+}
+export function rcu_read_lock_held(): boolean {
+  return s.nesting.has(current());
+}
+
+function end_periods(): void {
+  const over = s.periods.filter((p) => p.readers.size === 0);
+  if (over.length === 0) return;
+  s.periods = s.periods.filter((p) => p.readers.size > 0);
+  for (const p of over) {
+    if (p.task) wake_up_process(p.task);
+    if (p.callback) raise_softirq(p.callback);
+  }
+}
+function begin_period(task: task_struct | null, callback: (() => Spins) | null): grace_period {
+  const period = { readers: new Set(s.nesting.keys()), task, callback };
+  s.periods.push(period);
+  end_periods();
+  return period;
+}
+
+/** Waits until all readers of now have left. May sleep. */
+export function* synchronize_rcu(): Sleeps {
+  might_sleep();
+  const period = begin_period(current(), null);
+  while (period.readers.size > 0) {
+    set_current_state(TASK_UNINTERRUPTIBLE);
+    yield* schedule({ wchan: "synchronize_rcu", what: "an RCU grace period" });
+  }
+  set_current_state(TASK_RUNNING);
+}
+
+/** Calls `func` from a softirq once all readers of now have left. Any context. */
+export function call_rcu<T>(head: T, func: (head: T) => Spins | void): void {
+  s.callbacks++;
+  begin_period(null, () => run_callback(head, func));
+}
+function run_callback<T>(head: T, func: (head: T) => Spins | void): Spins {
+  s.callbacks--;
+  const more = func(head);
+  return typeof more === "object" ? more : READY;
+}
+/** Frees `p` once all readers of now have left. Any context. */
+export function kfree_rcu(p: object | null): void {
+  if (p !== null) call_rcu(p, kfree);
+}
+/** Waits until every call_rcu() of before has run. May sleep. */
+export function* rcu_barrier(): Sleeps {
+  yield* synchronize_rcu();
+  while (s.callbacks > 0) {
+    set_current_state(TASK_UNINTERRUPTIBLE);
+    const me = current();
+    raise_softirq(() => {
+      wake_up_process(me);
+      return READY;
+    });
+    yield* schedule({ wchan: "rcu_barrier", what: "RCU callbacks" });
+  }
+  set_current_state(TASK_RUNNING);
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** References on modules. Source: kernel/module/main.c */
+import { WARN_ON } from "#linux/bug.ts";
+import { MODULE_STATE_GOING, type module } from "../modpost.ts";
+
+/** What loading itself holds. 0 means that the module is going. */
+export const MODULE_REF_BASE = 1;
+
+export function module_is_live(mod: module): boolean {
+  return mod.state !== MODULE_STATE_GOING;
+}
+
+/** Users of a module, as /sys/module/NAME/refcnt shows it. */
+export function module_refcount(mod: module): number {
+  return mod.refcnt - MODULE_REF_BASE;
+}
+
+/** One reference more, for somebody who has one already. NULL, which is vmlinux, is fine. Any context. */
+export function __module_get(mod: module | null): void {
+  if (mod) mod.refcnt++;
+}
+/** One reference more, unless the module is going or not there. Any context. @return whether; always for vmlinux */
+export function try_module_get(mod: module | null): boolean {
+  if (!mod) return true;
+  if (!module_is_live(mod) || mod.refcnt === 0) return false;
+  mod.refcnt++;
+  return true;
+}
+/** One reference less. Any context. */
+export function module_put(mod: module | null): void {
+  if (!mod) return;
+  const ret = mod.refcnt - 1;
+  if (ret >= 0) mod.refcnt = ret;
+  WARN_ON(ret < 0);
+}

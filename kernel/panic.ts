@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** What the kernel says when something is wrong: reports of the checkers, WARN(), BUG() and oopses. */
+import { per_boot } from "./boot.ts";
+import { bad_access } from "./lib/err_ptr.ts";
+import { type printf_arg, sprintf } from "./lib/vsprintf.ts";
+import { LOGLEVEL_EMERG, LOGLEVEL_ERR, LOGLEVEL_WARNING, printk } from "./printk.ts";
+import { sched } from "./sched/task.ts";
+import { format_frame, format_place, type stack_frame, stack_of, stack_trace } from "./stacktrace.ts";
+
+export interface kernel_report {
+  /** Which checker speaks: "kasan", "warn", "oops", … */
+  readonly checker: string;
+  /** The kernel's own first line, without addresses: what two runs are compared by. */
+  readonly title: string;
+  readonly text: string;
+  readonly pid: number;
+  readonly comm: string;
+}
+
+/** Thrown where the machine cannot go on in this task. Nothing in kernel code catches it. */
+export class oops extends Error {
+  readonly report: kernel_report;
+  constructor(report: kernel_report) {
+    super(report.title);
+    this.report = report;
+  }
+}
+
+const s = per_boot(() => ({
+  reports: [] as kernel_report[],
+  warned_once: new Set<string>(),
+  watcher: null as ((r: kernel_report) => void) | null,
+}));
+
+/** Reports since power-on; do not change it. */
+export function reports(): readonly kernel_report[] {
+  return s.reports;
+}
+export function watch_reports(watch: ((r: kernel_report) => void) | null): void {
+  s.watcher = watch;
+}
+
+export function current_name(): { pid: number; comm: string } {
+  const t = sched.current;
+  return { pid: t?.pid ?? 0, comm: t?.comm ?? "swapper/0" };
+}
+
+/** Logs what a checker has to say and keeps it. @return the report */
+export function report(what: { checker: string; title: string; text: string; level?: number }): kernel_report {
+  const r = { checker: what.checker, title: what.title, text: what.text, ...current_name() };
+  s.reports.push(r);
+  printk(what.level ?? LOGLEVEL_ERR, "%s\n", what.text);
+  s.watcher?.(r);
+  return r;
+}
+
+const END_TRACE = "---[ end trace 0000000000000000 ]---";
+const NULL_TITLE = "BUG: kernel NULL pointer dereference";
+
+/** `CPU: 0 PID: 77 Comm: init`, and the call trace below it. */
+export function where_we_are(frames: readonly stack_frame[] = stack_trace()): string {
+  const { pid, comm } = current_name();
+  const trace = frames.map((f) => ` ${format_frame(f)}`);
+  return [
+    `CPU: ${sched.current?.cpu?.id ?? 0} PID: ${pid} Comm: ${comm}`,
+    "Call Trace:",
+    " <TASK>",
+    ...trace,
+    " </TASK>",
+  ].join("\n");
+}
+
+function warning(lines: readonly string[]): void {
+  const place = format_place(stack_trace().filter((f) => f.file !== "kernel/panic.ts"));
+  const title = `WARNING: ${place}`;
+  const head = `WARNING: CPU: ${sched.current?.cpu?.id ?? 0} PID: ${current_name().pid} at ${place}`;
+  report({
+    checker: "warn",
+    title,
+    text: [
+      "------------[ cut here ]------------",
+      ...lines,
+      head,
+      where_we_are(),
+      "---[ end trace 0000000000000000 ]---",
+    ].join("\n"),
+    level: LOGLEVEL_WARNING,
+  });
+}
+
+/** @return whether the condition holds, as in C */
+export function WARN_ON(condition: boolean): boolean {
+  if (condition) warning([]);
+  return condition;
+}
+export function WARN(condition: boolean, fmt: string, ...args: readonly printf_arg[]): boolean {
+  if (condition) warning([sprintf(fmt, ...args).trimEnd()]);
+  return condition;
+}
+function once(key: string): boolean {
+  if (s.warned_once.has(key)) return false;
+  s.warned_once.add(key);
+  return true;
+}
+/** Once for each place in the code. */
+export function WARN_ON_ONCE(condition: boolean): boolean {
+  if (condition && once(place_key())) warning([]);
+  return condition;
+}
+export function WARN_ONCE(condition: boolean, fmt: string, ...args: readonly printf_arg[]): boolean {
+  if (condition && once(place_key() + fmt)) warning([sprintf(fmt, ...args).trimEnd()]);
+  return condition;
+}
+function place_key(): string {
+  return format_place(stack_trace());
+}
+
+/** The task cannot go on. @first: the kernel's first line; @title: the same without what differs from run to run */
+export function die(checker: string, first: string, detail: readonly string[] = [], title = first): never {
+  const text = [first, ...detail, where_we_are(), END_TRACE].join("\n");
+  throw new oops(report({ checker, title, text, level: LOGLEVEL_EMERG }));
+}
+
+export function BUG(): never {
+  const place = format_place(stack_trace());
+  return die("bug", `kernel BUG at ${place}!`, ["invalid opcode: 0000 [#1]"]);
+}
+export function BUG_ON(condition: boolean): void {
+  if (condition) BUG();
+}
+
+function fault_lines(write: boolean, member: string, place: string): string[] {
+  const code = write ? "0002" : "0000";
+  return [
+    `#PF: supervisor ${write ? "write" : "read"} access in kernel mode`,
+    `Oops: ${code} [#1]`,
+    `member: ${member}`,
+    `RIP: ${place}`,
+  ];
+}
+
+/** A dereference that cannot work. @address: where it went; below a page it counts as NULL */
+export function bad_dereference(address: bigint, member: string, write: boolean): never {
+  const hex = address.toString(16).padStart(16, "0");
+  const title = address < 4096n ? NULL_TITLE : "BUG: unable to handle page fault for address";
+  const first = address < 4096n ? `${title}, address: ${hex}` : `${title}: ${hex}`;
+  return die("oops", first, fault_lines(write, member, format_place(stack_trace())), title);
+}
+bad_access.fault = bad_dereference;
+
+const NULL_ACCESS = /^Cannot (read|set) properties of null \((?:reading|setting) '([^']*)'\)/;
+
+/**
+ * Turns what the host throws at a NULL dereference into the oops that the machine would give.
+ * @return null if it is something else, which is then a fault of the mock kernel itself
+ */
+export function oops_of_host_error(error: unknown): oops | null {
+  if (error instanceof oops) return error;
+  const found = error instanceof TypeError ? NULL_ACCESS.exec(error.message) : null;
+  if (!found || !(error instanceof TypeError)) return null;
+  // The host's error remembers where it happened; by now the stack is unwound.
+  const frames = stack_of(error);
+  const write = found[1] === "set";
+  const text = [
+    `BUG: kernel NULL pointer dereference, address: ${"0".repeat(16)}`,
+    ...fault_lines(write, found[2] ?? "?", format_place(frames)),
+    where_we_are(frames),
+    END_TRACE,
+  ].join("\n");
+  return new oops(report({ checker: "oops", title: NULL_TITLE, text, level: LOGLEVEL_EMERG }));
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * Completions: "this has happened", counted. Source: kernel/sched/completion.c, kernel/sched/swait.c.
+ * The queue's spinlock is never met held, as nothing under it can be interrupted here; only its magic number is looked
+ * at, which tells a completion that was never initialised.
+ */
+import { completion, type swait_queue_head } from "../../include/linux/completion.ts";
+import { ERESTARTSYS } from "../../include/linux/errno.ts";
+import { bad_access } from "../lib/err_ptr.ts";
+import { name_of_member } from "../locking/debug_locks.ts";
+import { spin_bad_magic, spin_lock_init, SPINLOCK_MAGIC } from "../locking/spinlock.ts";
+import { on_stack } from "../mm/stack.ts";
+import { report, where_we_are } from "../panic.ts";
+import { MAX_SCHEDULE_TIMEOUT } from "../time/clock.ts";
+import { point, set_current_state, signal_pending_state, slow, take_point, wake_up_process } from "./core.ts";
+import { might_sleep } from "./debug.ts";
+import { current, TASK_INTERRUPTIBLE, TASK_KILLABLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE } from "./task.ts";
+import { schedule_timeout } from "./timeout.ts";
+import { READY, ready, ready_int, type Sleeps } from "./types.ts";
+
+const UINT_MAX = 0xffffffff;
+
+/**
+ * Makes `x` a completion that has not happened. @name: if not that of the struct it lies in
+ * Linux says nothing when somebody is waiting on it at that time: they are lost. Here it is reported.
+ */
+export function init_completion(x: completion, name = name_of_member(x, "x")): void {
+  const waiting = x.wait.task_list;
+  if (waiting.length > 0) {
+    const who = waiting.map((t) => `${t.comm}/${t.pid}`).join(", ");
+    const title = "completion: initialised while somebody waits for it";
+    const text = [
+      title,
+      `${x.wait.lock.dep_map.name} was initialised again, and ${who} will not be woken`,
+      where_we_are(),
+    ];
+    report({ checker: "completion", title, text: text.join("\n") });
+  }
+  x.done = 0;
+  spin_lock_init(x.wait.lock, name);
+  x.wait.task_list = [];
+}
+/** Has not happened any more. Nobody may be waiting, or they go on waiting. */
+export function reinit_completion(x: completion): void {
+  x.done = 0;
+}
+/** A static completion, initialised. @name: of the variable */
+export function DECLARE_COMPLETION(name: string): completion {
+  const x = new completion();
+  init_completion(x, name);
+  return x;
+}
+/** `using done = DECLARE_COMPLETION_ONSTACK()`: gone at the end of the block. */
+export function DECLARE_COMPLETION_ONSTACK(name = "done"): completion & Disposable {
+  const x = on_stack(completion);
+  init_completion(x, name);
+  return x;
+}
+
+/** What the first use of a completion of zeros runs into: a lock without magic, then a list head of NULL pointers. */
+function check_queue(q: swait_queue_head): void {
+  if (q.lock.magic === SPINLOCK_MAGIC) return;
+  spin_bad_magic(q.lock);
+  bad_access.fault(8n, "list_head.prev", true);
+}
+
+function wake_first(q: swait_queue_head): boolean {
+  const t = q.task_list.shift();
+  if (!t) return false;
+  wake_up_process(t);
+  return true;
+}
+
+/** Lets one waiter go on, the first or the next to come. Any context. */
+export function complete(x: completion): void {
+  check_queue(x.wait);
+  if (x.done !== UINT_MAX) x.done++;
+  wake_first(x.wait);
+}
+/** Lets all waiters go on, those to come as well, until reinit_completion(). Any context. */
+export function complete_all(x: completion): void {
+  check_queue(x.wait);
+  x.done = UINT_MAX;
+  while (wake_first(x.wait));
+}
+
+function consume(x: completion): void {
+  if (x.done !== UINT_MAX) x.done--;
+}
+
+/** @return jiffies left, at least 1; 0 if the time is up; -ERESTARTSYS */
+function* wait_slow(x: completion, timeout: number, state: number, wchan: string): Sleeps<number> {
+  yield* take_point();
+  check_queue(x.wait);
+  const me = current();
+  let left = timeout;
+  if (!x.done) {
+    const why = { wchan, what: `completion ${x.wait.lock.dep_map.name}` };
+    do {
+      if (signal_pending_state(state, me)) {
+        left = -ERESTARTSYS;
+        break;
+      }
+      if (!x.wait.task_list.includes(me)) x.wait.task_list.push(me);
+      set_current_state(state);
+      left = yield* schedule_timeout(left, why);
+    } while (!x.done && left);
+    set_current_state(TASK_RUNNING);
+    const at = x.wait.task_list.indexOf(me);
+    if (at >= 0) x.wait.task_list.splice(at, 1);
+    if (!x.done) return left;
+  }
+  consume(x);
+  return left || 1;
+}
+function* wait_void(path: Sleeps<number>): Sleeps {
+  yield* path;
+}
+function* wait_for_zero(path: Sleeps<number>): Sleeps<number> {
+  const left = yield* path;
+  return left === -ERESTARTSYS ? left : 0;
+}
+
+/** @return null if it had happened already */
+function wait_for_common(x: completion, timeout: number, state: number, wchan: string): Sleeps<number> | null {
+  might_sleep();
+  if (point() || !x.done) return slow(wchan, wait_slow(x, timeout, state, wchan));
+  check_queue(x.wait);
+  consume(x);
+  return null;
+}
+
+/** Waits for a complete(). May sleep. */
+export function wait_for_completion(x: completion): Sleeps {
+  const path = wait_for_common(x, MAX_SCHEDULE_TIMEOUT, TASK_UNINTERRUPTIBLE, "wait_for_completion");
+  return path ? wait_void(path) : READY;
+}
+/** @timeout: in jiffies. @return jiffies left, at least 1; 0 if the time is up */
+export function wait_for_completion_timeout(x: completion, timeout: number): Sleeps<number> {
+  const path = wait_for_common(x, timeout, TASK_UNINTERRUPTIBLE, "wait_for_completion_timeout");
+  return path ?? ready(timeout || 1);
+}
+/** @return 0, or -ERESTARTSYS if a signal ended the wait */
+export function wait_for_completion_interruptible(x: completion): Sleeps<number> {
+  return wait_for_completion_state(x, TASK_INTERRUPTIBLE, "wait_for_completion_interruptible");
+}
+/** @return jiffies left, at least 1; 0 if the time is up; -ERESTARTSYS if a signal ended the wait */
+export function wait_for_completion_interruptible_timeout(x: completion, timeout: number): Sleeps<number> {
+  const path = wait_for_common(x, timeout, TASK_INTERRUPTIBLE, "wait_for_completion_interruptible_timeout");
+  return path ?? ready(timeout || 1);
+}
+/** @return 0, or -ERESTARTSYS if a fatal signal ended the wait */
+export function wait_for_completion_killable(x: completion): Sleeps<number> {
+  return wait_for_completion_state(x, TASK_KILLABLE, "wait_for_completion_killable");
+}
+/** @return jiffies left, at least 1; 0 if the time is up; -ERESTARTSYS if a fatal signal ended the wait */
+export function wait_for_completion_killable_timeout(x: completion, timeout: number): Sleeps<number> {
+  const path = wait_for_common(x, timeout, TASK_KILLABLE, "wait_for_completion_killable_timeout");
+  return path ?? ready(timeout || 1);
+}
+/** @state: in which to sleep. @return 0, or -ERESTARTSYS if a signal ended the wait */
+export function wait_for_completion_state(
+  x: completion,
+  state: number,
+  wchan = "wait_for_completion_state",
+): Sleeps<number> {
+  const path = wait_for_common(x, MAX_SCHEDULE_TIMEOUT, state, wchan);
+  return path ? wait_for_zero(path) : ready_int(0);
+}
+
+/** @return whether it had happened; if so, this counts as a wait. Any context. */
+export function try_wait_for_completion(x: completion): boolean {
+  if (!x.done) return false;
+  check_queue(x.wait);
+  consume(x);
+  return true;
+}
+/** @return whether it has happened. Any context. */
+export function completion_done(x: completion): boolean {
+  return x.done !== 0;
+}

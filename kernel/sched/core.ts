@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * The scheduler: which task goes on, at every point where that could change.
+ *
+ * A primitive asks point() and, if nothing interferes and nothing has to wait, goes on without suspending. Only a real
+ * switch, a pending interrupt or a wait costs a generator.
+ */
+import { per_boot } from "../boot.ts";
+import { decide, interferes } from "./decide.ts";
+import { bug_scheduling_while_atomic, missing_yield_star } from "./debug.ts";
+import { deliver_pending, pending_here, pending_for_idle } from "./interrupts.ts";
+import {
+  cpu,
+  current,
+  PF_IDLE,
+  PF_KTHREAD,
+  sched,
+  task_exit_checks,
+  task_struct,
+  TASK_DEAD,
+  TASK_INTERRUPTIBLE,
+  TASK_NORMAL,
+  TASK_RUNNING,
+  TASK_WAKEKILL,
+  type waits_for,
+} from "./task.ts";
+import { oops_of_host_error } from "../panic.ts";
+import { clock } from "../time/clock.ts";
+import { CPU_POINT, READY, SLEEP_POINT, type Sleeps, type Spins } from "./types.ts";
+
+const s = per_boot(() => ({
+  /** Whom the last decision chose; taken up by the run loop when the current task suspends. */
+  next: null as task_struct | null,
+  /** A slow path that was handed out and not yet begun. */
+  owed: null as { what: string; task: task_struct } | null,
+}));
+
+/** The CPU on which `t` could run now: its own, a free one, or one whose task can be preempted. */
+function cpu_for(t: task_struct): cpu | null {
+  if (t.cpu) return t.cpu;
+  for (const c of sched.cpus) if (!c.curr) return c;
+  for (const c of sched.cpus) if (c.curr?.preemptible && !c.curr.spins_until) return c;
+  return null;
+}
+
+function can_go_on(t: task_struct): boolean {
+  return !t.asleep && t.state !== TASK_DEAD && (!t.spins_until || t.spins_until());
+}
+
+/** Everybody who could run next: the current task first, then those on other CPUs, then those that wait for one. */
+function candidates(me: task_struct | null): task_struct[] {
+  const found: task_struct[] = [];
+  if (me && can_go_on(me)) found.push(me);
+  for (const c of sched.cpus) if (c.curr && c.curr !== me && can_go_on(c.curr)) found.push(c.curr);
+  for (const t of sched.runnable) if (cpu_for(t)) found.push(t);
+  for (const c of sched.cpus) if (!c.curr && c.idle && pending_for_idle(c)) found.push(c.idle);
+  return found;
+}
+
+function choose(from: readonly task_struct[]): task_struct | null {
+  return from[decide("switch", from.length, (i) => `${from[i]?.comm ?? "?"}/${from[i]?.pid ?? 0}`)] ?? null;
+}
+
+/**
+ * A place where another task may go on instead of this one, or an interrupt may come in.
+ * @return true if the caller has to take its slow path, which begins with `yield* take_point()`
+ */
+export function point(): boolean {
+  if (s.owed) missing_yield_star(s.owed.what, s.owed.task);
+  s.owed = null;
+  if (interferes()) {
+    const me = current();
+    const from = candidates(me);
+    if (from.length > 1) {
+      const chosen = choose(from);
+      if (chosen !== me) {
+        s.next = chosen;
+        return true;
+      }
+    }
+  }
+  return pending_here();
+}
+
+/** Makes way as the last point() decided, and takes the interrupts that are due. First thing in a slow path. */
+export function* take_point(): Spins {
+  s.owed = null;
+  if (s.next && s.next !== sched.current) yield CPU_POINT;
+  while (pending_here()) yield* deliver_pending();
+}
+
+/** Hands out a slow path; who does not consume it with yield* is told so at the next primitive. */
+export function slow<T extends Spins<unknown> | Sleeps<unknown>>(what: string, path: T): T {
+  s.owed = { what, task: current() };
+  return path;
+}
+
+/** A point that nothing else happens at: what C has in cond_resched(), syscall entry and the like. */
+export function cond_resched(): Spins {
+  return point() ? slow("cond_resched", take_point()) : READY;
+}
+
+/**
+ * Lets everybody go first who could. For whoever may go on for ever without waiting for anything: under a schedule that
+ * never interferes nobody else would get a turn. Source: do_sched_yield() of kernel/sched/core.c
+ */
+export function* do_sched_yield(): Spins {
+  s.owed = null;
+  const me = current();
+  if (me.preemptible && sched.runnable.length > 0) {
+    take_off(me);
+    sched.runnable.push(me);
+  }
+  yield CPU_POINT;
+  while (pending_here()) yield* deliver_pending();
+}
+
+/** Waits on this CPU until `condition` holds: another CPU has to make it hold. */
+export function* spin_until(condition: () => boolean, why: waits_for): Spins {
+  const me = current();
+  while (!condition()) {
+    me.waiting = why;
+    me.spins_until = condition;
+    yield CPU_POINT;
+    me.spins_until = null;
+  }
+  me.waiting = null;
+}
+
+export function set_current_state(state: number): void {
+  current().state = state;
+}
+
+/** Signals end a wait in this state. */
+export function signal_pending_state(state: number, t: task_struct): boolean {
+  if (!(state & (TASK_INTERRUPTIBLE | TASK_WAKEKILL)) || t.pending_signals.length === 0) return false;
+  return (state & TASK_INTERRUPTIBLE) !== 0 || t.fatal_signal;
+}
+
+/**
+ * Gives up the CPU until woken, if the task's state says so. Context: process, nothing held that forbids sleeping.
+ * @why: what it waits for, for the reports about hangs
+ */
+export function* schedule(why: waits_for | null = null): Sleeps {
+  s.owed = null;
+  const me = current();
+  if (me.preempt_count !== 0) bug_scheduling_while_atomic(me);
+  if (me.state !== TASK_RUNNING && signal_pending_state(me.state, me)) me.state = TASK_RUNNING;
+  if (me.state === TASK_RUNNING) {
+    if (point()) yield* take_point();
+    return;
+  }
+  me.waiting = why;
+  me.blocked_since = clock.ns;
+  yield SLEEP_POINT;
+  me.waiting = null;
+  while (pending_here()) yield* deliver_pending();
+}
+
+/** Makes `t` runnable if it sleeps in one of the states. Any context. @return whether it was woken */
+export function try_to_wake_up(t: task_struct, states: number): boolean {
+  if (!(t.state & states) || t.state & TASK_DEAD) return false;
+  t.state = TASK_RUNNING;
+  if (t.asleep) {
+    t.asleep = false;
+    sched.runnable.push(t);
+  }
+  return true;
+}
+export function wake_up_process(t: task_struct): boolean {
+  return try_to_wake_up(t, TASK_NORMAL);
+}
+
+/** A new task, runnable at once. @daemon: may wait for ever without being reported */
+export function create_task(comm: string, body: Sleeps, flags = 0, daemon = false): task_struct {
+  const t = new task_struct(sched.next_pid++, comm, body, flags, daemon);
+  sched.tasks.push(t);
+  sched.runnable.push(t);
+  return t;
+}
+
+/** What runs on a CPU that has nothing else to do. */
+function* idle_loop(): Sleeps {
+  for (;;) {
+    while (pending_here()) yield* deliver_pending();
+    yield CPU_POINT;
+  }
+}
+
+export function start_cpus(n: number): void {
+  for (let id = 0; id < n; id++) {
+    const c = new cpu(id);
+    c.idle = new task_struct(0, `swapper/${id}`, idle_loop(), PF_IDLE | PF_KTHREAD, true);
+    sched.cpus.push(c);
+  }
+}
+
+function put_on(t: task_struct, c: cpu): void {
+  if (c.curr && c.curr !== t) {
+    c.curr.cpu = null;
+    if (!(c.curr.flags & PF_IDLE)) sched.runnable.push(c.curr);
+  }
+  const at = sched.runnable.indexOf(t);
+  if (at >= 0) sched.runnable.splice(at, 1);
+  c.curr = t;
+  t.cpu = c;
+}
+
+function take_off(t: task_struct): void {
+  if (t.cpu && t.cpu.curr === t) t.cpu.curr = null;
+  t.cpu = null;
+}
+
+/** Lets `t` go on until it suspends or ends. */
+function run(t: task_struct): void {
+  const c = t.flags & PF_IDLE ? sched.cpus.find((x) => x.idle === t) : cpu_for(t);
+  if (!c) throw new Error(`no CPU for ${t.comm}/${t.pid}`);
+  put_on(t, c);
+  sched.current = t;
+  try {
+    const stop = t.body.next();
+    if (stop.done) {
+      for (const check of task_exit_checks) check(t);
+      t.state = TASK_DEAD;
+    } else {
+      // A task that was only preempted is still runnable, whatever its state is about to make of it.
+      t.asleep = stop.value === SLEEP_POINT && t.state !== TASK_RUNNING;
+    }
+  } catch (error) {
+    // Here, where it is still known whose fault it was.
+    throw oops_of_host_error(error) ?? error;
+  } finally {
+    sched.current = null;
+    // The idle task holds its CPU only for as long as it is in an interrupt.
+    if (t.asleep || t.state === TASK_DEAD || (t.flags & PF_IDLE && t.preempt_count === 0)) take_off(t);
+    if (t.state === TASK_DEAD) sched.tasks.splice(sched.tasks.indexOf(t), 1);
+  }
+}
+
+/** The task that a decision already chose, or the first one that can run. */
+export function pick_next(): task_struct | null {
+  const chosen = s.next;
+  s.next = null;
+  if (chosen) return chosen;
+  return choose(candidates(null));
+}
+
+/** One step of the machine. @return false if nobody can go on */
+export function step(): boolean {
+  const t = pick_next();
+  if (!t) return false;
+  run(t);
+  return true;
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Checks of the context that a function is called in. */
+import { LOGLEVEL_ERR } from "../printk.ts";
+import { die, report, where_we_are } from "../panic.ts";
+import { format_place, stack_trace } from "../stacktrace.ts";
+import { current, in_atomic, irqs_disabled, type task_struct } from "./task.ts";
+
+/** A function that may sleep was reached. Speaks when it was reached where nobody may. Any context. */
+export function might_sleep(): void {
+  if (!in_atomic() && !irqs_disabled()) return;
+  const me = current();
+  const stack = stack_trace();
+  const title = `BUG: sleeping function called from invalid context at ${format_place(stack)}`;
+  const text = [
+    title,
+    `in_atomic(): ${Number(in_atomic())}, irqs_disabled(): ${Number(irqs_disabled())}, non_block: 0, pid: ${me.pid}, name: ${me.comm}`,
+    `preempt_count: ${me.preempt_count.toString(16)}, expected: 0`,
+    where_we_are(),
+  ].join("\n");
+  report({ checker: "might_sleep", title, text, level: LOGLEVEL_ERR });
+}
+
+/** The task gives up the CPU while it may not. The machine cannot go on: on a real one anything could happen from here. */
+export function bug_scheduling_while_atomic(me: task_struct): never {
+  const count = me.preempt_count.toString(16).padStart(8, "0");
+  return die("scheduling_while_atomic", `BUG: scheduling while atomic: ${me.comm}/${me.pid}/0x${count}`);
+}
+
+/** A primitive's slow path was asked for and then dropped: the port forgot a yield*. A fault of the port, never of the C code. */
+export function missing_yield_star(what: string, by: task_struct): never {
+  throw new Error(
+    `${what}() was called without yield* in ${by.comm}/${by.pid}, at or before ${format_place(stack_trace())}`,
+  );
+}

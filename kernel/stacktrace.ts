@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Call stacks, with the function names of the ported code and the module each one belongs to. */
+import { module_of_file } from "./Kbuild.ts";
+
+const KERNEL_PATH = /.*\/(?<!\/test\/)((?:include|kernel|drivers|samples|test\/modules)\/[^?:]*)/;
+/** Machinery that C does not have, and what C inlines into its caller: frames of it are noise in a report. */
+const MACHINERY =
+  /^include\/|^kernel\/(sched\/(core|task|types|interrupts|debug|decide|wait_event)|arch\/|locking\/debug_|mm\/(kasan|slab|object|track|vmalloc|failslab)|panic|stacktrace|boot|lib\/(string\.ts|fault-inject|struct|bytestruct|err_ptr|struct_access))/;
+
+export interface stack_frame {
+  readonly name: string;
+  readonly file: string;
+  readonly module: string | null;
+}
+
+/** A frame of kernel code; null for the host's and for machinery. A method or an accessor shows as Object.name or get name. */
+function frame(called: string | null, where: string | null): stack_frame | null {
+  const file = KERNEL_PATH.exec(where ?? "")?.[1];
+  const name = called?.replace(/^.*[. ]/, "");
+  if (!file || !name || name === "next" || MACHINERY.test(file)) return null;
+  return { name, file, module: module_of_file(file) };
+}
+
+function prepare(_error: Error, sites: NodeJS.CallSite[]): stack_frame[] {
+  return sites.map((site) => frame(site.getFunctionName(), site.getFileName() ?? null)).filter((f) => f !== null);
+}
+
+/** The stack of kernel functions that led here, innermost first; at most `depth` frames of the host are looked at. */
+export function stack_trace(depth = 40): stack_frame[] {
+  const kept = { prepare: Error.prepareStackTrace, limit: Error.stackTraceLimit };
+  const holder: { stack?: stack_frame[] } = {};
+  try {
+    Error.stackTraceLimit = depth;
+    Error.prepareStackTrace = prepare;
+    Error.captureStackTrace(holder, stack_trace);
+    return holder.stack ?? [];
+  } finally {
+    Error.prepareStackTrace = kept.prepare;
+    Error.stackTraceLimit = kept.limit;
+  }
+}
+
+/**
+ * The stack that stack_trace() would give here, worked out when it is asked for: cheap enough for every allocation.
+ * @depth: frames of the host, each of which costs; @above: leaves out this function and what it called
+ */
+export function capture_stack(
+  depth = 16,
+  above: (...args: never[]) => unknown = capture_stack,
+): () => readonly stack_frame[] {
+  const limit = Error.stackTraceLimit;
+  let holder: { stack?: stack_frame[] } | null = {};
+  let frames: readonly stack_frame[] = [];
+  Error.stackTraceLimit = depth;
+  Error.captureStackTrace(holder, above);
+  Error.stackTraceLimit = limit;
+  return () => {
+    if (holder) {
+      // The host formats a stack when it is first looked at.
+      const kept = Error.prepareStackTrace;
+      Error.prepareStackTrace = prepare;
+      frames = holder.stack ?? [];
+      Error.prepareStackTrace = kept;
+      holder = null;
+    }
+    return frames;
+  };
+}
+
+/** The frames of an error that the host raised; its stack was taken where it happened. */
+export function stack_of(error: Error): stack_frame[] {
+  const frames: stack_frame[] = [];
+  for (const [, called, where] of (error.stack ?? "").matchAll(/^ +at (?:new )?(\S.*?) \((.*)\)$/gm)) {
+    const f = frame(called ?? null, where ?? null);
+    if (f) frames.push(f);
+  }
+  return frames;
+}
+
+/** As the kernel prints a frame, without the offsets, which nobody could look up. */
+export function format_frame(f: stack_frame): string {
+  return f.module ? `${f.name} [${f.module}]` : f.name;
+}
+/** The innermost ported function: where a report says that it happened. */
+export function format_place(stack: readonly stack_frame[]): string {
+  const [first] = stack;
+  return first ? format_frame(first) : "unknown";
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** The command line: what wrong input gets, and the shapes of --json. */
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import test from "ava";
+import { main } from "../../tools/klab/main.ts";
+import { ROOT } from "../../tools/klab/paths.ts";
+import { Terminal } from "../../tools/klab/terminal.ts";
+
+interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function klab(...args: string[]): Promise<Ended> {
+  let [out, err] = ["", ""];
+  const code = await main(args, {
+    stdout: { write: (text) => (out += text) },
+    stderr: { write: (text) => (err += text) },
+  });
+  return { code, out, err };
+}
+
+const BAD: readonly (readonly [string, RegExp])[] = [
+  ["sereis", /no command "sereis"; did you mean series\?/],
+  ["frobnicate", /no command "frobnicate"; there is series/],
+  ["--jsn", /unknown option '--jsn'; did you mean --json\?/],
+  ["series --jsn", /did you mean --json/],
+  ["series v1 v2", /too many arguments/],
+  ["series chekc", /did you mean klab series check/],
+  ["series v77", /no version "v77"/],
+  ["series check v77", /no version "v77"/],
+  ["run", /missing required argument 'scenario'/],
+  ["run x", /--state v1:4/],
+  ["run x --state", /argument missing/],
+  ["run no-such-scenario --state base", /no scenario "no-such-scenario"/],
+  ["test --state v77:1", /no version "v77"/],
+  ["test --state /nowhere", /no state "\/nowhere", nor a folder/],
+  ["ports extra", /too many arguments/],
+  ["scenarios --state v1", /unknown option '--state'/],
+  ...["compare", "bisect", "explore", "replay", "bugs", "golden", "export", "bench"].map(
+    (name) => [`${name} a --b c`, new RegExp(`${name} is not there yet`)] as const,
+  ),
+];
+for (const [line, why] of BAD) {
+  test(`refused: klab ${line}`, async (t) => {
+    for (const args of [line.split(" "), [...line.split(" "), "--json"]]) {
+      const { code, out, err } = await klab(...args);
+      if (args.at(-1) === "--json" && line.endsWith("--state")) continue;
+      t.is(code, 2);
+      t.is(out, "", "stdout is for results");
+      t.regex(err, why);
+      t.regex(err, /^klab: [^\n]+\n$/, "one line");
+    }
+  });
+}
+
+test("help lists what is there, and nothing else", async (t) => {
+  const { code, out } = await klab("--help");
+  t.is(code, 0);
+  for (const name of ["series", "scenarios", "run", "test", "ports"]) t.regex(out, new RegExp(`^  ${name} `, "m"));
+  t.notRegex(out, /explore|bisect|golden/);
+});
+
+test("--json gives one document", async (t) => {
+  const scenarios = await klab("scenarios", "--json");
+  t.is(scenarios.code, 0);
+  for (const s of JSON.parse(scenarios.out) as object[])
+    t.deepEqual(Object.keys(s), ["id", "summary", "machine", "processes"]);
+
+  const ports = await klab("ports", "--json");
+  const { files } = JSON.parse(ports.out) as {
+    files: { c: string; ts: string | null; functions: { have: number; missing: string[] } }[];
+  };
+  t.true(files.length > 40);
+  t.deepEqual(Object.keys(files[0] ?? {}), ["c", "ts", "functions", "members", "macros", "enumerators"]);
+  t.is(ports.code, files.every((f) => f.ts !== null && f.functions.missing.length === 0) ? ports.code : 1);
+});
+
+test("colours and progress are for terminals", (t) => {
+  let err = "";
+  const stderr = { isTTY: false, write: (text: string) => (err += text) };
+  const dumb = new Terminal(false, { stdout: { write: () => true }, stderr });
+  t.is(dumb.style("red", "x"), "x");
+  const progress = dumb.progress(1);
+  progress.step("work");
+  progress.end();
+  t.is(err, "");
+  t.is(
+    new Terminal(false, { stdout: { isTTY: true, write: () => true }, stderr }).style("red", "x"),
+    process.env["NO_COLOR"] === undefined && process.env["TERM"] !== "dumb" ? "\u001b[31mx\u001b[39m" : "x",
+  );
+});
+
+test("the program itself: exit code, one line, nothing on stdout", (t) => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [resolve(ROOT, "tools/klab/bin.mjs"), "explore"], {
+    encoding: "utf8",
+  });
+  t.is(status, 2);
+  t.is(stdout, "");
+  t.regex(stderr, /^klab: explore is not there yet[^\n]*\n$/);
+});
+
+test("without node_modules it says how to install them", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "klab-bare-"));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  mkdirSync(join(folder, "tools/klab"), { recursive: true });
+  copyFileSync(resolve(ROOT, "tools/klab/bin.mjs"), join(folder, "tools/klab/bin.mjs"));
+  const { status, stderr } = spawnSync(process.execPath, [join(folder, "tools/klab/bin.mjs")], { encoding: "utf8" });
+  t.is(status, 2);
+  t.regex(stderr, /^klab: the dependencies are not installed: run `npm ci` in [^\n]+\n$/);
+});

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * Scenarios: what user space and the hardware do, written once and run on every state. The files of test/scenarios/
+ * export one as `scenario`, or several as `scenarios`.
+ */
+import { readdirSync } from "node:fs";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { InputError, suggestion } from "./errors.ts";
+import { ROOT } from "./paths.ts";
+import type { Kernel } from "./states/load.ts";
+
+/** How a run ended, in the words of kernel/arch/machine.ts. */
+export type Outcome = "done" | "oops" | "deadlock" | "endless";
+
+export interface Report {
+  readonly checker: string;
+  readonly title: string;
+  readonly text: string;
+}
+export interface LogLine {
+  readonly level: number;
+  readonly ns: number;
+  readonly text: string;
+}
+export interface TraceEvent {
+  readonly name: string;
+  readonly ns: number;
+  readonly pid: number;
+  readonly comm: string;
+  readonly text: string;
+}
+
+/** What running a scenario takes from a kernel; the tests have a small one of their own. */
+export interface RunnableKernel {
+  boot(options?: object): Outcome;
+  run(until?: () => boolean): Outcome;
+  log(): readonly LogLine[];
+  found(): readonly Report[];
+  /** Looks for leaked memory and reports it. */
+  // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
+  kmemleak_scan?(): unknown;
+  /** Calls `listener` for each event called `name`, or for all with "*", until the function returned is called. */
+  // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
+  trace_subscribe?(name: string, listener: (event: TraceEvent) => void): () => void;
+}
+
+/** A state's kernel as scenarios and tests see it: everything that kernel/lab.ts exports, and these. */
+export interface LabHelpers {
+  /** Name of the state, for messages; a scenario asserts nothing about states. */
+  readonly state: string;
+  /** Keeps a result of user space by name; a name used again is numbered. */
+  record(name: string, value: unknown): void;
+}
+export type LabOf<K> = K & LabHelpers;
+export type Lab = LabOf<Kernel>;
+
+export interface ScenarioFor<K> {
+  readonly id: string;
+  /** One line: what happens. */
+  readonly summary: string;
+  /** Options of boot(). */
+  readonly machine: object;
+  /** The user processes, by name. */
+  readonly processes: readonly string[];
+  /** Sets everything going. The machine has been booted, and runs on afterwards until nothing is left to do. */
+  run(lab: LabOf<K>): void;
+}
+export type Scenario = ScenarioFor<Kernel>;
+
+export interface RunOptions {
+  readonly state?: string;
+  /** Of kernel/sched/decide.ts. */
+  readonly schedule?: unknown;
+  /** Keep the events. */
+  readonly trace?: boolean;
+}
+
+export interface RunResult {
+  readonly outcome: Outcome;
+  readonly reports: readonly Report[];
+  readonly log: readonly LogLine[];
+  readonly events: readonly TraceEvent[];
+  readonly results: Readonly<Record<string, unknown>>;
+  readonly processes: readonly string[];
+}
+
+/** A kernel with the helpers. @results: where record() keeps things */
+export function makeLab<K extends object>(kernel: K, state: string, results: Record<string, unknown> = {}): LabOf<K> {
+  const record = (name: string, value: unknown): void => {
+    let key = name;
+    for (let n = 2; key in results; n++) key = `${name} (${n})`;
+    results[key] = value;
+  };
+  return { ...kernel, state, record };
+}
+
+/** Runs a scenario on a fresh boot, to the end and the leak scan after it. */
+export function runScenario<K extends RunnableKernel>(
+  kernel: K,
+  scenario: ScenarioFor<K>,
+  options: RunOptions = {},
+): RunResult {
+  const results: Record<string, unknown> = {};
+  const events: TraceEvent[] = [];
+  const unsubscribe = options.trace ? kernel.trace_subscribe?.("*", (event) => events.push(event)) : undefined;
+  let outcome: Outcome;
+  try {
+    outcome = kernel.boot({
+      ...scenario.machine,
+      ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
+    });
+    if (outcome === "done") {
+      scenario.run(makeLab(kernel, options.state ?? "", results));
+      outcome = kernel.run();
+    }
+    // After an oops whatever the dead task held looks leaked.
+    if (outcome === "done") kernel.kmemleak_scan?.();
+  } finally {
+    unsubscribe?.();
+  }
+  // Copies: the next boot starts over with the kernel's own.
+  return {
+    outcome,
+    reports: kernel.found().map(({ checker, title, text }) => ({ checker, title, text })),
+    log: kernel.log().map(({ level, ns, text }) => ({ level, ns, text })),
+    events: events.map(({ name, ns, pid, comm, text }) => ({ name, ns, pid, comm, text })),
+    results,
+    processes: scenario.processes,
+  };
+}
+
+/** What a run found, one line each; an end without a report speaks for itself. */
+export function findings(result: RunResult): string[] {
+  const titles = [...new Set(result.reports.map((r) => r.title))];
+  return titles.length > 0 || result.outcome === "done" ? titles : [result.outcome];
+}
+
+export const SCENARIOS = resolve(ROOT, "test/scenarios");
+
+async function loadScenarios(folder: string, name: string): Promise<readonly Scenario[]> {
+  let file: { scenario?: Scenario; scenarios?: readonly Scenario[] };
+  try {
+    file = (await import(pathToFileURL(resolve(folder, name)).href)) as typeof file;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new InputError(`test/scenarios/${name} cannot be loaded: ${reason}`);
+  }
+  const found = [...(file.scenario ? [file.scenario] : []), ...(file.scenarios ?? [])];
+  if (found.length === 0) throw new InputError(`test/scenarios/${name} exports neither \`scenario\` nor \`scenarios\``);
+  return found;
+}
+
+/** Every scenario there is, in the order of the files. @throws InputError if one cannot be loaded, or two have one id */
+export async function allScenarios(folder: string = SCENARIOS): Promise<Scenario[]> {
+  let names: string[];
+  try {
+    names = readdirSync(folder).filter((name) => name.endsWith(".ts") && !name.startsWith("."));
+  } catch {
+    return [];
+  }
+  const scenarios: Scenario[] = [];
+  for (const name of names.sort()) {
+    for (const scenario of await loadScenarios(folder, name)) {
+      if (scenarios.some((other) => other.id === scenario.id)) {
+        throw new InputError(`test/scenarios/${name}: there is another scenario called ${scenario.id}`);
+      }
+      scenarios.push(scenario);
+    }
+  }
+  return scenarios;
+}
+
+export async function scenarioOf(id: string, folder: string = SCENARIOS): Promise<Scenario> {
+  const all = await allScenarios(folder);
+  const found = all.find((scenario) => scenario.id === id);
+  if (found) return found;
+  const known = all.map((scenario) => scenario.id);
+  if (known.length === 0) throw new InputError(`there is no scenario ${JSON.stringify(id)}: test/scenarios/ has none`);
+  throw new InputError(`there is no scenario ${JSON.stringify(id)}${suggestion(id, known)}`);
+}

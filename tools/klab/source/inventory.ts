@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** What of each C file is in its port, by name, against the inventory of the C files. */
+import { portOf } from "../paths.ts";
+import type { Tree } from "../states/tree.ts";
+import { portName } from "./port-name.ts";
+import { type Summary, summaryOf } from "./summary.ts";
+
+/** One file of inventory.json. */
+export interface CFile {
+  readonly functions?: readonly string[];
+  readonly members?: readonly string[];
+  readonly macros?: readonly string[];
+  readonly enumerators?: readonly string[];
+}
+export interface Share {
+  readonly have: number;
+  readonly missing: readonly string[];
+}
+export interface Port {
+  readonly c: string;
+  /** null if there is no such file yet. */
+  readonly ts: string | null;
+  readonly functions: Share;
+  readonly members: Share;
+  readonly macros: Share;
+  readonly enumerators: Share;
+}
+
+function share(names: readonly string[] | undefined, there: (name: string) => boolean): Share {
+  const all = names ?? [];
+  const missing = all.filter((name) => !there(portName(name)));
+  return { have: all.length - missing.length, missing };
+}
+
+/** Include guards, which a module needs none of. */
+const GUARD = /_H_*$/;
+
+/** Names that an object literal gives: `export const vfio_state = { VFIO_X: 1 } as const`. */
+function mentions(summary: Summary, text: string, name: string): boolean {
+  return (
+    summary.declared.has(name) || summary.reexports.has(name) || new RegExp(`(?:^|[{,\\s])${name}\\s*:`).test(text)
+  );
+}
+
+export function portsOf(tree: Tree, inventory: Readonly<Record<string, CFile>>): Port[] {
+  return Object.entries(inventory).map(([c, file]) => {
+    const ts = portOf(c);
+    const text = tree.get(ts) ?? "";
+    const summary = summaryOf(text);
+    const members = new Set(summary.structMembers);
+    const constant = (name: string): boolean => mentions(summary, text, name);
+    return {
+      c,
+      ts: tree.has(ts) ? ts : null,
+      functions: share(file.functions, (name) => summary.declared.get(name)?.kind === "function"),
+      members: share(file.members, (name) => members.has(name)),
+      macros: share(
+        file.macros?.filter((name) => !GUARD.test(name)),
+        constant,
+      ),
+      enumerators: share(file.enumerators, constant),
+    };
+  });
+}
