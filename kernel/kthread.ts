@@ -6,7 +6,7 @@ import { type printf_arg, sprintf } from "./lib/vsprintf.ts";
 import { create_task, wake_up_process } from "./sched/core.ts";
 import { might_sleep } from "./sched/debug.ts";
 import { current, PF_KTHREAD, sched, TASK_UNINTERRUPTIBLE, type task_struct } from "./sched/task.ts";
-import { type Sleeps } from "./sched/types.ts";
+import type { Sleeps } from "./sched/types.ts";
 import { clock } from "./time/clock.ts";
 
 /** @return what kthread_stop() gives */

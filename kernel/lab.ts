@@ -4,7 +4,7 @@ export { boot, type boot_options, found, log, type outcome, run, spawn } from ".
 export { configure_channel_subsystem, hw } from "./arch/s390/channel_subsystem.ts";
 export { debug_flush, debug_view } from "./arch/s390/debug.ts";
 export { run_user, type user_process } from "./fs/process.ts";
-export { fault_injections, fault_points, set_fail_nth } from "./lib/fault-inject.ts";
+export { fault_injections, fault_points, make_it_fail, set_fail_nth } from "./lib/fault-inject.ts";
 export { uevents } from "./lib/kobject_uevent.ts";
 export { kmemleak_scan, live_objects } from "./mm/kmemleak.ts";
 export { modules as kbuild_modules } from "./Kbuild.ts";

@@ -15,7 +15,7 @@ import { rcu_read_lock, rcu_read_unlock, synchronize_rcu } from "./locking/rcu.t
 import { down_read, down_write, init_rwsem, up_read, up_write } from "./locking/rwsem.ts";
 import { spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore } from "./locking/spinlock.ts";
 import { WARN } from "./panic.ts";
-import { type Sleeps, type Spins } from "./sched/types.ts";
+import type { Sleeps, Spins } from "./sched/types.ts";
 
 /** @action: what happened. @return NOTIFY_…. On an atomic chain it must not sleep. */
 export type notifier_fn = (nb: notifier_block, action: number, data: unknown) => Sleeps<number> | number;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // custom: completions; what they do is in kernel/sched/completion.ts
 import { embed, opaque, struct, u32 } from "../../kernel/lib/struct.ts";
-import { type task_struct } from "../../kernel/sched/task.ts";
+import type { task_struct } from "../../kernel/sched/task.ts";
 import { spinlock } from "./spinlock.ts";
 
 /** A queue of tasks that are woken one by one. */

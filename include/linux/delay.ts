@@ -3,7 +3,7 @@
 import { might_sleep } from "../../kernel/sched/debug.ts";
 import { msleep, msleep_interruptible } from "../../kernel/sched/timeout.ts";
 import { udelay } from "../../kernel/time/clock.ts";
-import { type Sleeps } from "../../kernel/sched/types.ts";
+import type { Sleeps } from "../../kernel/sched/types.ts";
 
 export { msleep, msleep_interruptible, udelay };
 

@@ -2,7 +2,7 @@
 // custom: mutexes; what they do is in kernel/locking/mutex.ts
 import { bool, type kobj_memory, opaque, ptr, struct } from "../../kernel/lib/struct.ts";
 import { lockdep_map } from "../../kernel/locking/lockdep.ts";
-import { type task_struct } from "../../kernel/sched/task.ts";
+import type { task_struct } from "../../kernel/sched/task.ts";
 
 /** struct mutex with CONFIG_DEBUG_MUTEXES. All zeros is a mutex that was never initialised. */
 export class mutex extends struct("mutex", {

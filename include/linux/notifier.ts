@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // custom: notifier chains; what they do is in kernel/notifier.ts
 import { embed, fn, int, opaque, struct } from "../../kernel/lib/struct.ts";
-import { type notifier_fn } from "../../kernel/notifier.ts";
+import type { notifier_fn } from "../../kernel/notifier.ts";
 import { rw_semaphore } from "./rwsem.ts";
 import { spinlock } from "./spinlock.ts";
 

@@ -2,8 +2,8 @@
 // custom: reader/writer semaphores; what they do is in kernel/locking/rwsem.ts
 import { bool, int, type kobj_memory, opaque, ptr, struct } from "../../kernel/lib/struct.ts";
 import { lockdep_map } from "../../kernel/locking/lockdep.ts";
-import { type rwsem_waiter } from "../../kernel/locking/rwsem.ts";
-import { type task_struct } from "../../kernel/sched/task.ts";
+import type { rwsem_waiter } from "../../kernel/locking/rwsem.ts";
+import type { task_struct } from "../../kernel/sched/task.ts";
 
 /** struct rw_semaphore with CONFIG_DEBUG_RWSEMS. All zeros is one that was never initialised. */
 export class rw_semaphore extends struct("rw_semaphore", {

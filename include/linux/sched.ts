@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // custom: tasks, their states, and giving up the CPU
-import { type Sleeps, type Spins } from "../../kernel/sched/types.ts";
-import { type task_struct } from "../../kernel/sched/task.ts";
+import type { Sleeps, Spins } from "../../kernel/sched/types.ts";
+import type { task_struct } from "../../kernel/sched/task.ts";
 
 export { type Sleeps, type Spins, READY, ready, ready_int } from "../../kernel/sched/types.ts";
 export { either } from "../../kernel/sched/either.ts";

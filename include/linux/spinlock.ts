@@ -2,7 +2,7 @@
 // custom: spinlocks; what they do is in kernel/locking/spinlock.ts
 import { int, opaque, ptr, struct, u32 } from "../../kernel/lib/struct.ts";
 import { lockdep_map } from "../../kernel/locking/lockdep.ts";
-import { type task_struct } from "../../kernel/sched/task.ts";
+import type { task_struct } from "../../kernel/sched/task.ts";
 
 /** spinlock_t with CONFIG_DEBUG_SPINLOCK. All zeros is a lock that was never initialised. */
 export class spinlock extends struct("spinlock", {

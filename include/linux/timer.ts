@@ -2,7 +2,7 @@
 // custom: timers; what they do is in kernel/time/timer_list.ts
 import { container_of, fn, opaque, struct, u32 } from "../../kernel/lib/struct.ts";
 import { lockdep_map } from "../../kernel/locking/lockdep.ts";
-import { type timer_entry, type timer_func } from "../../kernel/time/timer_list.ts";
+import type { timer_entry, timer_func } from "../../kernel/time/timer_list.ts";
 
 /** C's member `function` is `func` here. All zeros is a timer that was never set up. */
 export class timer_list extends struct("timer_list", {

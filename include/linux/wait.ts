@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // custom: wait queues; what they do is in kernel/sched/wait.ts
 import { embed, fn, opaque, ptr, struct, u32 } from "../../kernel/lib/struct.ts";
-import { type wait_queue_func } from "../../kernel/sched/wait.ts";
-import { type task_struct } from "../../kernel/sched/task.ts";
+import type { wait_queue_func } from "../../kernel/sched/wait.ts";
+import type { task_struct } from "../../kernel/sched/task.ts";
 import { spinlock } from "./spinlock.ts";
 
 /** One who waits. C's member `private` is `priv` here. */

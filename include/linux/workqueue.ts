@@ -2,7 +2,7 @@
 // custom: workqueues; what they do is in kernel/workqueue/
 import { container_of, embed, fn, int, opaque, ptr, str, struct, u32 } from "../../kernel/lib/struct.ts";
 import { lockdep_map } from "../../kernel/locking/lockdep.ts";
-import { type inactive_list, type work_item, type work_func, type work_list } from "../../kernel/workqueue/worker.ts";
+import type { inactive_list, work_item, work_func, work_list } from "../../kernel/workqueue/worker.ts";
 import { timer_list } from "./timer.ts";
 
 /** A workqueue; C keeps most of this in a pool_workqueue for each CPU or node. */

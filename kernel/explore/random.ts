@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** A schedule that interferes at random, from a seed: the same seed gives the same run. */
-import { type decision_kind, type schedule } from "../sched/decide.ts";
+import type { decision_kind, schedule } from "../sched/decide.ts";
 
 /** How often something other than the quiet way is chosen, per kind of question: 0 never, 1 whenever there is a choice. */
 export type odds = Readonly<Record<decision_kind, number>>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Writing down what a schedule decided, and deciding the same again. Only what differs from the quiet way is kept. */
-import { type decision_kind, type schedule } from "../sched/decide.ts";
+import type { decision_kind, schedule } from "../sched/decide.ts";
 
 /** The `at`-th question of the run, counted from 0, was answered with `choice`, which is not 0. */
 export interface decision {

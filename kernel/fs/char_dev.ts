@@ -258,8 +258,8 @@ function* base_probe(dev: dev_t, data: object | null): Sleeps<kobject | null> {
 
 function chrdev_init(): number {
   const lock = chrdevs_lock();
-  mutex_init(lock);
-  spin_lock_init(s.cdev_lock);
+  mutex_init(lock, "chrdevs_lock");
+  spin_lock_init(s.cdev_lock, "cdev_lock");
   s.cdev_map = kobj_map_init(base_probe, lock);
   return 0;
 }

@@ -142,7 +142,7 @@ function misc_devnode(dev: device, mode: { value: number } | null): string | nul
 
 function* misc_init(): Sleeps<number> {
   INIT_LIST_HEAD(s.misc_list);
-  mutex_init(s.misc_mtx);
+  mutex_init(s.misc_mtx, "misc_mtx");
   const misc_class = yield* class_create(null, "misc");
   if (IS_ERR(misc_class)) return PTR_ERR(misc_class);
   s.misc_class = misc_class;

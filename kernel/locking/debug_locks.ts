@@ -5,7 +5,7 @@
  */
 import { per_boot } from "../boot.ts";
 import { LOGLEVEL_WARNING } from "../printk.ts";
-import { kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
+import { type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
 import { current_name, report, where_we_are } from "../panic.ts";
 import { smp_processor_id } from "../sched/task.ts";
 import { format_place, stack_trace } from "../stacktrace.ts";

@@ -4,8 +4,8 @@
  * speaks in the words of lib/debugobjects.c; freeing a lock that is held in those of the lock validator.
  */
 import { per_boot } from "../boot.ts";
-import { type kobj_memory } from "../lib/struct.ts";
-import { type mem_object } from "../mm/object.ts";
+import type { kobj_memory } from "../lib/struct.ts";
+import type { mem_object } from "../mm/object.ts";
 import { current_name, report, where_we_are } from "../panic.ts";
 import { LOGLEVEL_ERR } from "../printk.ts";
 import { sched, smp_processor_id } from "../sched/task.ts";

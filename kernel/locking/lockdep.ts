@@ -6,8 +6,8 @@
  * wait types, cross-release, read locks that may recurse into a writer's path.
  */
 import { per_boot } from "../boot.ts";
-import { type mem_object } from "../mm/object.ts";
-import { kobj_memory } from "../lib/struct.ts";
+import type { mem_object } from "../mm/object.ts";
+import type { kobj_memory } from "../lib/struct.ts";
 import { WARN_ON } from "../panic.ts";
 import { capture_stack, type stack_frame } from "../stacktrace.ts";
 import {
@@ -80,7 +80,7 @@ export class lock_class {
 /** What a lock carries for the validator. */
 export class lockdep_map {
   /** What makes two locks the same class; the name if no key was given. null: never initialised. */
-  key: lock_class_key | string | null = null;
+  key: lock_class_key | kobj_memory | string | null = null;
   name = "";
   wait_type = LD_WAIT_INV;
   /** The lock itself, for addresses and for finding it in freed memory. */
@@ -111,7 +111,7 @@ export const lockdep_options = {
 const NOWHERE: trace = () => [];
 
 const s = per_boot(() => ({
-  classes: new Map<lock_class_key | string, lock_class[]>(),
+  classes: new Map<lock_class_key | kobj_memory | string, lock_class[]>(),
   versions: new Map<string, number>(),
 }));
 
@@ -125,11 +125,12 @@ export function held_locks(t: task_struct): held_lock[] {
   t.attached.set(HELD, none);
   return none;
 }
+/** Once the validator is off, nobody keeps the books any more. */
 export function lockdep_depth(t: task_struct): number {
-  return held_locks(t).length;
+  return debug_locks.on ? held_locks(t).length : 0;
 }
 
-/** Gives a lock its class. @key: locks with the same key are one class; the name if null */
+/** Gives a lock its class. @key: locks with the same key are one class; found out if null */
 export function lockdep_init_map(
   map: lockdep_map,
   instance: kobj_memory | null,
@@ -137,7 +138,9 @@ export function lockdep_init_map(
   key: lock_class_key | null = null,
   wait_type = LD_WAIT_INV,
 ): void {
-  map.key = key ?? name;
+  // A lock of its own at file scope is a class of its own; others are one class with all that lie in the same place.
+  const alone = instance !== null && instance.$up === null && instance.$mem.kind === "static";
+  map.key = key ?? (alone ? instance : name);
   map.name = name;
   map.wait_type = wait_type;
   map.instance = instance;
@@ -299,7 +302,7 @@ export function lock_acquire(
     check: check && map.key !== NO_VALIDATE,
     irq_context: (in_hardirq() ? 2 : 0) | (in_softirq_context(t) ? 1 : 0),
     hardirqs_off: t.irqs_disabled,
-    place: lockdep_options.places ? save_trace() : NOWHERE,
+    place: lockdep_options.places ? capture_stack(6) : NOWHERE,
   };
   if (h.check && !mark_usage(t, h)) return;
   if (h.check && !trylock) {
@@ -358,6 +361,7 @@ export function lockdep_assert_held_read(lock: has_dep_map): void {
 
 /** Somebody who holds `map`, for those who report hangs. */
 export function holder_of(map: lockdep_map): task_struct | null {
+  if (!debug_locks.on) return null;
   const waits = (t: task_struct): boolean => held_locks(t).at(-1)?.map === map && t.waiting !== null;
   return sched.tasks.find((t) => held_locks(t).some((h) => h.map === map) && !waits(t)) ?? null;
 }
@@ -388,11 +392,11 @@ export function debug_check_no_locks_freed(mem: mem_object, member: kobj_memory 
 
 /** A task ends. */
 export function debug_check_no_locks_held(t: task_struct): void {
-  if (lockdep_depth(t) > 0) print_held_locks_bug();
+  if (held_locks(t).length > 0) print_held_locks_bug();
 }
 task_exit_checks.push(debug_check_no_locks_held);
 
 /** The current task goes back to user space. Called at the end of every system call. */
 export function lockdep_sys_exit(): void {
-  if (lockdep_depth(current()) > 0) print_user_exit_bug();
+  if (held_locks(current()).length > 0) print_user_exit_bug();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the lock validator says, in the words of kernel/locking/lockdep.c. */
 import { addr_of } from "../lib/struct.ts";
-import { type mem_object } from "../mm/object.ts";
+import type { mem_object } from "../mm/object.ts";
 import { current_name, report, where_we_are } from "../panic.ts";
 import { LOGLEVEL_WARNING } from "../printk.ts";
 import { current, HARDIRQ_OFFSET, in_hardirq, SOFTIRQ_OFFSET } from "../sched/task.ts";

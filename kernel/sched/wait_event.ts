@@ -3,7 +3,7 @@
  * Waiting for a condition on a wait queue: the wait_event() family of include/linux/wait.h. Conditions are plain
  * functions that are called in the waiting task, at first before it goes to sleep, and again whenever it was woken.
  */
-import { type wait_queue_head } from "../../include/linux/wait.ts";
+import type { wait_queue_head } from "../../include/linux/wait.ts";
 import { MAX_SCHEDULE_TIMEOUT } from "../time/clock.ts";
 import { point, slow, take_point } from "./core.ts";
 import { might_sleep } from "./debug.ts";

@@ -3,7 +3,7 @@
 import { timer_list } from "../../include/linux/timer.ts";
 import { BUG_ON, WARN_ON, WARN_ONCE } from "../panic.ts";
 import { per_boot } from "../boot.ts";
-import { type kobj_memory } from "../lib/struct.ts";
+import type { kobj_memory } from "../lib/struct.ts";
 import { name_of_member } from "../locking/debug_locks.ts";
 import {
   debug_object_activate,

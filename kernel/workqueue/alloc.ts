@@ -24,7 +24,7 @@ import { kfree, kzalloc } from "../mm/slab.ts";
 import { WARN_ON } from "../panic.ts";
 import { pr_warn } from "../printk.ts";
 import { might_sleep } from "../sched/debug.ts";
-import { type Sleeps } from "../sched/types.ts";
+import type { Sleeps } from "../sched/types.ts";
 import { drain_workqueue } from "./flush.ts";
 
 const WQ_NAME_LEN = 24;
@@ -89,7 +89,7 @@ function builtin(name: string, flags: number): workqueue_struct {
   init_workqueue(wq, name, flags, 0);
   return wq;
 }
-/* eslint-disable prefer-const -- C variables that power-on sets; importers see the new value */
+
 export let system_wq: workqueue_struct;
 export let system_highpri_wq: workqueue_struct;
 export let system_long_wq: workqueue_struct;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Waiting for work items, and taking them back. Source: kernel/workqueue.c */
-import { type wait_queue_head } from "../../include/linux/wait.ts";
 import {
   __WQ_DRAINING,
   type delayed_work,
@@ -18,7 +17,7 @@ import { pr_warn } from "../printk.ts";
 import { cond_resched, schedule, set_current_state, spin_until } from "../sched/core.ts";
 import { might_sleep } from "../sched/debug.ts";
 import { current, TASK_RUNNING, TASK_UNINTERRUPTIBLE } from "../sched/task.ts";
-import { type Sleeps } from "../sched/types.ts";
+import type { Sleeps } from "../sched/types.ts";
 import { DECLARE_WAIT_QUEUE_HEAD, wake_up_all } from "../sched/wait.ts";
 import { wait_event } from "../sched/wait_event.ts";
 import { del_timer, del_timer_sync } from "../time/timer_list.ts";
@@ -33,7 +32,7 @@ import {
 } from "./worker.ts";
 
 const s = per_boot(() => ({
-  cancel_waitq: DECLARE_WAIT_QUEUE_HEAD("cancel_waitq") as wait_queue_head,
+  cancel_waitq: DECLARE_WAIT_QUEUE_HEAD("cancel_waitq"),
 }));
 
 /**
@@ -156,7 +155,7 @@ function* __cancel_work_timer(work: work_struct, dwork: delayed_work | null): Sl
     if (ret === "canceling") yield* wait_event(s.cancel_waitq, () => !(work.data & WORK_OFFQ_CANCELING));
     // Linux spins here for as long as it takes, which is for ever if a draining workqueue has turned the item away.
     else
-      yield* spin_until(() => work.entry !== "idle" || work.$mem.freed, {
+      yield* spin_until(() => work.$mem.freed || work.entry !== "idle" || !(work.data & WORK_STRUCT_PENDING), {
         wchan: "__cancel_work_timer",
         what: "a work item that is on no queue",
       });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Queueing work items, at once and later. Source: kernel/workqueue.c */
-import { type timer_list } from "../../include/linux/timer.ts";
+import type { timer_list } from "../../include/linux/timer.ts";
 import {
   __WQ_DRAINING,
   delayed_work,

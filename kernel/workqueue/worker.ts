@@ -14,11 +14,11 @@ import {
 } from "../../include/linux/workqueue.ts";
 import { per_boot } from "../boot.ts";
 import { debug_object_deactivate } from "../locking/debug_objects.ts";
-import { held_locks, lock_map_acquire, lock_map_release, lockdep_map } from "../locking/lockdep.ts";
+import { held_locks, lock_map_acquire, lock_map_release, lockdep_depth, lockdep_map } from "../locking/lockdep.ts";
 import { report, WARN_ONCE, where_we_are } from "../panic.ts";
 import { create_task, do_sched_yield, schedule, set_current_state, wake_up_process } from "../sched/core.ts";
 import { current, in_atomic, PF_KTHREAD, PF_WQ_WORKER, sched, TASK_IDLE, type task_struct } from "../sched/task.ts";
-import { type Sleeps } from "../sched/types.ts";
+import type { Sleeps } from "../sched/types.ts";
 
 /** What a work item does. Process context, in a worker. It may free or queue its own item. */
 export type work_func = (work: work_struct) => Sleeps | void;
@@ -150,6 +150,8 @@ function* process_one_work(w: worker, item: work_item): Sleeps {
   debug_object_deactivate(work);
   // The function may free the item: nothing of it is touched afterwards.
   const map = Object.assign(new lockdep_map(), work.dep_map);
+  // The copy lies on this stack, so freeing the item frees no held lock.
+  map.instance = null;
   const func = work.func;
   w.current_item = item;
   w.current_func = func;
@@ -164,7 +166,7 @@ function* process_one_work(w: worker, item: work_item): Sleeps {
   if (typeof more === "object") yield* more;
   lock_map_release(map);
   lock_map_release(wq.dep_map);
-  if (in_atomic() || held_locks(me).length > 0) leaked(me, func);
+  if (in_atomic() || lockdep_depth(me) > 0) leaked(me, func);
   // An item may queue itself for ever, and this thread would run it for ever.
   yield* do_sched_yield();
   me.daemon = true;

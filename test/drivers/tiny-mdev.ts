@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** A VFIO driver of emulated devices, as small as one can be, and what user space does with its devices. */
-import { type class_, class_create, class_destroy, type device, device_create, device_unregister } from "#linux/device.ts";
+import {
+  type class_,
+  class_create,
+  class_destroy,
+  type device,
+  device_create,
+  device_unregister,
+} from "#linux/device.ts";
 import { O_RDWR, O_CLOEXEC } from "#linux/fcntl.ts";
 import { initialise, embed, type Sleeps, struct, u32 } from "#linux/types.ts";
 import { IS_ERR, PTR_ERR } from "#linux/err.ts";

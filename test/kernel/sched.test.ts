@@ -30,7 +30,7 @@ import {
 import { local_irq_disable, local_irq_enable } from "#linux/irqflags.ts";
 import { boot, found, log, run, spawn } from "../../kernel/arch/machine.ts";
 import { raise_irq } from "../../kernel/sched/interrupts.ts";
-import { type schedule as Schedule } from "../../kernel/sched/decide.ts";
+import type { schedule as Schedule } from "../../kernel/sched/decide.ts";
 import { random_schedule } from "../../kernel/explore/random.ts";
 import {
   decisions_from_token,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Two functions that take two mutexes in different orders, in a module of their own so that their names show in traces. */
 import { type mutex, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
-import { type Sleeps } from "#linux/sched.ts";
+import type { Sleeps } from "#linux/sched.ts";
 
 export function* a_then_b(a: mutex, b: mutex): Sleeps {
   yield* mutex_lock(a);

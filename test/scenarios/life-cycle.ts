@@ -67,7 +67,7 @@ function* startIo(u: user_process, lab: Lab): Sleeps {
   const opened = yield* open(u);
   const efd = yield* eventfdFor(u, opened.device, IO_IRQ);
   lab.record("start", yield* startNop(u, opened));
-  lab.record("interrupts", Number(yield* u.eventfd_read(efd)));
+  lab.record("interrupts", Number(yield* u.eventfd_read(efd, 1000)));
   yield* u.close(efd);
   yield* close(u, opened);
   yield* remove(u);
@@ -114,7 +114,7 @@ function whileOpen(id: string, summary: string, take: (u: user_process) => Sleep
       lab.record("request", yield* u.poll([{ fd: efd, events: 1, revents: 0 }], 60_000));
       // The request is repeated every ten seconds for as long as it is not answered.
       yield* u.sleep_ms(25_000);
-      lab.record("requests", Number(yield* u.eventfd_read(efd)));
+      lab.record("requests", Number(yield* u.eventfd_read(efd, 1000)));
       yield* u.close(efd);
     } else yield* u.sleep_ms(25_000);
     yield* close(u, opened);

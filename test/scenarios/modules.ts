@@ -20,6 +20,9 @@ function* stages(u: user_process, lab: Lab): Sleeps {
   yield* bind(u);
   yield* create(u);
   yield* tryUnload(u, lab, "created");
+  // The mdev went with the driver.
+  yield* bind(u);
+  yield* create(u);
   const opened = yield* open(u);
   lab.record("open", opened.device >= 0 ? 0 : opened.device);
   yield* tryUnload(u, lab, "open");

@@ -17,6 +17,8 @@ export interface Report {
   readonly checker: string;
   readonly title: string;
   readonly text: string;
+  /** The allocation that was made to fail, by the function that asked for it. */
+  readonly fault?: string;
 }
 export interface LogLine {
   readonly level: number;
@@ -40,6 +42,8 @@ export interface RunnableKernel {
   /** Looks for leaked memory and reports it. */
   // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
   kmemleak_scan?(): unknown;
+  /** What was made to fail since boot(). */
+  fault_injections?(): readonly { readonly place: string }[];
   /** Calls `listener` for each event called `name`, or for all with "*", until the function returned is called. */
   // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
   trace_subscribe?(name: string, listener: (event: TraceEvent) => void): () => void;
@@ -51,6 +55,8 @@ export interface LabHelpers {
   readonly state: string;
   /** Keeps a result of user space by name; a name used again is numbered. */
   record(name: string, value: unknown): void;
+  /** In a scenario with `faults`: which allocation is to fail in this run. Arm it with set_fail_nth(). */
+  readonly faultNth: number;
 }
 export type LabOf<K> = K & LabHelpers;
 export type Lab = LabOf<Kernel>;
@@ -63,6 +69,8 @@ export interface ScenarioFor<K> {
   readonly machine: object;
   /** The user processes, by name. */
   readonly processes: readonly string[];
+  /** Run again and again, each time with another allocation that fails, until a run is free of faults. */
+  readonly faults?: boolean;
   /** Sets everything going. The machine has been booted, and runs on afterwards until nothing is left to do. */
   run(lab: LabOf<K>): void;
 }
@@ -86,20 +94,26 @@ export interface RunResult {
 }
 
 /** A kernel with the helpers. @results: where record() keeps things */
-export function makeLab<K extends object>(kernel: K, state: string, results: Record<string, unknown> = {}): LabOf<K> {
+export function makeLab<K extends object>(
+  kernel: K,
+  state: string,
+  results: Record<string, unknown> = {},
+  faultNth = 0,
+): LabOf<K> {
   const record = (name: string, value: unknown): void => {
     let key = name;
     for (let n = 2; key in results; n++) key = `${name} (${n})`;
     results[key] = value;
   };
-  return { ...kernel, state, record };
+  return { ...kernel, state, record, faultNth };
 }
 
-/** Runs a scenario on a fresh boot, to the end and the leak scan after it. */
-export function runScenario<K extends RunnableKernel>(
+/** One boot, to the end and the leak scan after it. */
+function runOnce<K extends RunnableKernel>(
   kernel: K,
   scenario: ScenarioFor<K>,
-  options: RunOptions = {},
+  options: RunOptions,
+  faultNth: number,
 ): RunResult {
   const results: Record<string, unknown> = {};
   const events: TraceEvent[] = [];
@@ -111,7 +125,7 @@ export function runScenario<K extends RunnableKernel>(
       ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
     });
     if (outcome === "done") {
-      scenario.run(makeLab(kernel, options.state ?? "", results));
+      scenario.run(makeLab(kernel, options.state ?? "", results, faultNth));
       outcome = kernel.run();
     }
     // After an oops whatever the dead task held looks leaked.
@@ -119,10 +133,13 @@ export function runScenario<K extends RunnableKernel>(
   } finally {
     unsubscribe?.();
   }
+  const fault = kernel.fault_injections?.()[0]?.place;
   // Copies: the next boot starts over with the kernel's own.
   return {
     outcome,
-    reports: kernel.found().map(({ checker, title, text }) => ({ checker, title, text })),
+    reports: kernel
+      .found()
+      .map(({ checker, title, text }) => ({ checker, title, text, ...(fault === undefined ? {} : { fault }) })),
     log: kernel.log().map(({ level, ns, text }) => ({ level, ns, text })),
     events: events.map(({ name, ns, pid, comm, text }) => ({ name, ns, pid, comm, text })),
     results,
@@ -130,9 +147,43 @@ export function runScenario<K extends RunnableKernel>(
   };
 }
 
+const BAD_ENDS: readonly Outcome[] = ["oops", "deadlock", "endless"];
+/** More allocations than any scenario makes: beyond it the loop has lost its end. */
+const MOST_FAULTS = 10_000;
+
+/** Every allocation fails once; what the runs gave, one after the other. */
+function runFaults<K extends RunnableKernel>(kernel: K, scenario: ScenarioFor<K>, options: RunOptions): RunResult {
+  const runs: RunResult[] = [];
+  for (let nth = 1; nth <= MOST_FAULTS; nth++) {
+    const result = runOnce(kernel, scenario, options, nth);
+    const place = kernel.fault_injections?.()[0]?.place;
+    const head = { level: 6, ns: 0, text: `---- ${place === undefined ? "no fault" : `allocation ${nth} fails, in ${place}`}` };
+    runs.push({ ...result, log: [head, ...result.log] });
+    if (place === undefined) break;
+  }
+  return {
+    outcome: BAD_ENDS.find((end) => runs.some((r) => r.outcome === end)) ?? "done",
+    reports: runs.flatMap((r) => r.reports),
+    log: runs.flatMap((r) => r.log),
+    events: runs.flatMap((r) => r.events),
+    results: { "allocations that failed in turn": runs.length - 1 },
+    processes: scenario.processes,
+  };
+}
+
+/** Runs a scenario on a fresh boot, or on as many as it takes. */
+export function runScenario<K extends RunnableKernel>(
+  kernel: K,
+  scenario: ScenarioFor<K>,
+  options: RunOptions = {},
+): RunResult {
+  return scenario.faults ? runFaults(kernel, scenario, options) : runOnce(kernel, scenario, options, 0);
+}
+
 /** What a run found, one line each; an end without a report speaks for itself. */
 export function findings(result: RunResult): string[] {
-  const titles = [...new Set(result.reports.map((r) => r.title))];
+  const title = (r: Report): string => (r.fault === undefined ? r.title : `${r.title} (no memory in ${r.fault})`);
+  const titles = [...new Set(result.reports.map(title))];
   return titles.length > 0 || result.outcome === "done" ? titles : [result.outcome];
 }
 
