@@ -43,9 +43,6 @@ export * from "./preempt.ts";
 
 export const TASK_COMM_LEN = 16;
 
-/** Whether a signal waits for `t`. Any context. */
-export const signal_pending = (t: task_struct): boolean => t.pending_signals.length > 0;
-export const fatal_signal_pending = (t: task_struct): boolean => signal_pending(t) && t.fatal_signal;
 export const task_pid_nr = (t: task_struct): number => t.pid;
 
 /**

@@ -302,7 +302,7 @@ export function lock_acquire(
     check: check && map.key !== NO_VALIDATE,
     irq_context: (in_hardirq() ? 2 : 0) | (in_softirq_context(t) ? 1 : 0),
     hardirqs_off: t.irqs_disabled,
-    place: lockdep_options.places ? capture_stack(6) : NOWHERE,
+    place: lockdep_options.places ? capture_stack(8) : NOWHERE,
   };
   if (h.check && !mark_usage(t, h)) return;
   if (h.check && !trylock) {

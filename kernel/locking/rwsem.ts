@@ -121,7 +121,11 @@ function rwsem_del_wake_waiter(sem: rw_semaphore, waiter: rwsem_waiter): void {
 
 function why_waiting(sem: rw_semaphore, wchan: string): waits_for {
   const map = sem.dep_map;
-  return { wchan, what: `rw_semaphore ${map.name}`, owner: () => (sem.$mem.freed ? null : (sem.owner ?? holder_of(map))) };
+  return {
+    wchan,
+    what: `rw_semaphore ${map.name}`,
+    owner: () => (sem.$mem.freed ? null : (sem.owner ?? holder_of(map))),
+  };
 }
 
 function* down_read_slow(sem: rw_semaphore, state: number, subclass: number): Sleeps<number> {

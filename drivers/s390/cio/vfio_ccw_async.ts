@@ -23,7 +23,12 @@ import {
   type vfio_ccw_regops,
 } from "./vfio_ccw_private.ts";
 
-function* vfio_ccw_async_region_read(priv: vfio_ccw_private, buf: bigint, count: number, ppos: loff_ptr): Sleeps<number> {
+function* vfio_ccw_async_region_read(
+  priv: vfio_ccw_private,
+  buf: bigint,
+  count: number,
+  ppos: loff_ptr,
+): Sleeps<number> {
   const i = VFIO_CCW_OFFSET_TO_INDEX(ppos.value) - VFIO_CCW_NUM_REGIONS;
   const pos = Number(ppos.value & VFIO_CCW_OFFSET_MASK);
   let ret: number;
@@ -38,7 +43,12 @@ function* vfio_ccw_async_region_read(priv: vfio_ccw_private, buf: bigint, count:
   return ret;
 }
 
-function* vfio_ccw_async_region_write(priv: vfio_ccw_private, buf: bigint, count: number, ppos: loff_ptr): Sleeps<number> {
+function* vfio_ccw_async_region_write(
+  priv: vfio_ccw_private,
+  buf: bigint,
+  count: number,
+  ppos: loff_ptr,
+): Sleeps<number> {
   const i = VFIO_CCW_OFFSET_TO_INDEX(ppos.value) - VFIO_CCW_NUM_REGIONS;
   const pos = Number(ppos.value & VFIO_CCW_OFFSET_MASK);
   let ret: number;

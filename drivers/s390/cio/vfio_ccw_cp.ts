@@ -3,7 +3,17 @@
  * Channel programs of a guest, translated into such that the host can run. Port of drivers/s390/cio/vfio_ccw_cp.c and
  * vfio_ccw_cp.h; nothing is left out. A page array's two C arrays in one allocation are one array of pairs here.
  */
-import { CCW_CMD_BASIC_SENSE, CCW_CMD_NOOP, CCW_CMD_TIC, CCW_FLAG_CC, CCW_FLAG_DC, CCW_FLAG_IDA, CCW_FLAG_SKIP, ccw0, ccw1 } from "#asm/cio.ts";
+import {
+  CCW_CMD_BASIC_SENSE,
+  CCW_CMD_NOOP,
+  CCW_CMD_TIC,
+  CCW_FLAG_CC,
+  CCW_FLAG_DC,
+  CCW_FLAG_IDA,
+  CCW_FLAG_SKIP,
+  ccw0,
+  ccw1,
+} from "#asm/cio.ts";
 import { idal_nr_words } from "#asm/idals.ts";
 import { __pa, __va, behind, PAGE_DEFAULT_KEY, page_to_phys, virt_to_phys } from "#asm/page.ts";
 import { type scsw } from "#asm/scsw.ts";
@@ -179,7 +189,13 @@ function* page_array_pin(pa: page_array, vdev: vfio_device): Sleeps<number> {
         continue;
       }
 
-      ret = yield* vfio_pin_pages(vdev, pa.pa_iova!.at(first).iova, npage, IOMMU_READ | IOMMU_WRITE, new pa_pages(pa, pinned));
+      ret = yield* vfio_pin_pages(
+        vdev,
+        pa.pa_iova!.at(first).iova,
+        npage,
+        IOMMU_READ | IOMMU_WRITE,
+        new pa_pages(pa, pinned),
+      );
       if (ret < 0) {
         break err_out;
       } else if (ret > 0 && ret !== npage) {
@@ -555,7 +571,8 @@ export function* cp_init(cp: channel_program, orb: orb): Sleeps<number> {
   if (cp.initialized) return -EBUSY;
 
   // The program is always prefetched. That rarely does harm to a guest that did not ask for it, but if so this is the hint.
-  if (!orb.cmd.pfch && __ratelimit(s.ratelimit_state)) dev_warn(vdev.dev, "Prefetching channel program even though prefetch not specified in ORB");
+  if (!orb.cmd.pfch && __ratelimit(s.ratelimit_state))
+    dev_warn(vdev.dev, "Prefetching channel program even though prefetch not specified in ORB");
 
   INIT_LIST_HEAD(cp.ccwchain_list);
   memcpy(cp.orb, orb, sizeof(orb));

@@ -21,7 +21,12 @@ import { eventfd_signal } from "#linux/eventfd.ts";
 import { HZ } from "#linux/jiffies.ts";
 import { pr_err } from "#linux/kernel.ts";
 import { INIT_LIST_HEAD, list_add_tail, list_del, list_empty, list_for_each_entry_safe } from "#linux/list.ts";
-import { mdev_register_driver, mdev_register_parent, mdev_unregister_driver, mdev_unregister_parent } from "#linux/mdev.ts";
+import {
+  mdev_register_driver,
+  mdev_register_parent,
+  mdev_unregister_driver,
+  mdev_unregister_parent,
+} from "#linux/mdev.ts";
 import { kbuild } from "#linux/module.ts";
 import { mutex_destroy, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import {
@@ -54,7 +59,13 @@ import {
 import { ccw_cmd_region, ccw_crw_region, ccw_io_region, ccw_schib_region } from "#uapi/linux/vfio_ccw.ts";
 import { ccw1 } from "#asm/cio.ts";
 import { CHP_OFFLINE, CHP_ONLINE, CHP_VARY_OFF, CHP_VARY_ON, type chp_link, chp_ssd_get_mask } from "./chp.ts";
-import { cio_cancel_halt_clear, cio_disable_subchannel, cio_update_schib, type subchannel, SUBCHANNEL_TYPE_IO } from "./cio.ts";
+import {
+  cio_cancel_halt_clear,
+  cio_disable_subchannel,
+  cio_update_schib,
+  type subchannel,
+  SUBCHANNEL_TYPE_IO,
+} from "./cio.ts";
 import { css_driver, css_driver_register, css_driver_unregister, type css_device_id } from "./css.ts";
 import { CCWCHAIN_LEN_MAX, cp_free, cp_update_scsw } from "./vfio_ccw_cp.ts";
 import {
@@ -82,7 +93,7 @@ export const vfio_ccw_globals = per_boot(() => ({
   vfio_ccw_debug_trace_id: null as debug_info_t | null,
 }));
 
-const s = per_boot(() => ({
+const vfio_ccw_caches = per_boot(() => ({
   vfio_ccw_io_region: null as kmem_cache<ccw_io_region> | null,
   vfio_ccw_cmd_region: null as kmem_cache<ccw_cmd_region> | null,
   vfio_ccw_schib_region: null as kmem_cache<ccw_schib_region> | null,
@@ -182,29 +193,29 @@ function vfio_ccw_alloc_private(sch: subchannel): vfio_ccw_private {
     if (!priv.cp.guest_cp) break out_free_private;
 
     out_free_cp: {
-      priv.io_region = kmem_cache_zalloc(s.vfio_ccw_io_region!, GFP_KERNEL | GFP_DMA);
+      priv.io_region = kmem_cache_zalloc(vfio_ccw_caches.vfio_ccw_io_region!, GFP_KERNEL | GFP_DMA);
       if (!priv.io_region) break out_free_cp;
 
       out_free_io: {
-        priv.cmd_region = kmem_cache_zalloc(s.vfio_ccw_cmd_region!, GFP_KERNEL | GFP_DMA);
+        priv.cmd_region = kmem_cache_zalloc(vfio_ccw_caches.vfio_ccw_cmd_region!, GFP_KERNEL | GFP_DMA);
         if (!priv.cmd_region) break out_free_io;
 
         out_free_cmd: {
-          priv.schib_region = kmem_cache_zalloc(s.vfio_ccw_schib_region!, GFP_KERNEL | GFP_DMA);
+          priv.schib_region = kmem_cache_zalloc(vfio_ccw_caches.vfio_ccw_schib_region!, GFP_KERNEL | GFP_DMA);
 
           if (!priv.schib_region) break out_free_cmd;
 
           out_free_schib: {
-            priv.crw_region = kmem_cache_zalloc(s.vfio_ccw_crw_region!, GFP_KERNEL | GFP_DMA);
+            priv.crw_region = kmem_cache_zalloc(vfio_ccw_caches.vfio_ccw_crw_region!, GFP_KERNEL | GFP_DMA);
 
             if (!priv.crw_region) break out_free_schib;
             return priv;
           }
-          kmem_cache_free(s.vfio_ccw_schib_region!, priv.schib_region);
+          kmem_cache_free(vfio_ccw_caches.vfio_ccw_schib_region!, priv.schib_region);
         }
-        kmem_cache_free(s.vfio_ccw_cmd_region!, priv.cmd_region);
+        kmem_cache_free(vfio_ccw_caches.vfio_ccw_cmd_region!, priv.cmd_region);
       }
-      kmem_cache_free(s.vfio_ccw_io_region!, priv.io_region);
+      kmem_cache_free(vfio_ccw_caches.vfio_ccw_io_region!, priv.io_region);
     }
     kfree(priv.cp.guest_cp);
   }
@@ -219,10 +230,10 @@ function vfio_ccw_free_private(priv: vfio_ccw_private): void {
     kfree(crw);
   }
 
-  kmem_cache_free(s.vfio_ccw_crw_region!, priv.crw_region);
-  kmem_cache_free(s.vfio_ccw_schib_region!, priv.schib_region);
-  kmem_cache_free(s.vfio_ccw_cmd_region!, priv.cmd_region);
-  kmem_cache_free(s.vfio_ccw_io_region!, priv.io_region);
+  kmem_cache_free(vfio_ccw_caches.vfio_ccw_crw_region!, priv.crw_region);
+  kmem_cache_free(vfio_ccw_caches.vfio_ccw_schib_region!, priv.schib_region);
+  kmem_cache_free(vfio_ccw_caches.vfio_ccw_cmd_region!, priv.cmd_region);
+  kmem_cache_free(vfio_ccw_caches.vfio_ccw_io_region!, priv.io_region);
   kfree(priv.cp.guest_cp);
   mutex_destroy(priv.io_mutex);
   kfree(priv);
@@ -321,7 +332,15 @@ function* vfio_ccw_chp_event(sch: subchannel, link: chp_link, event: number): Sp
   if (!priv || !mask) return 0;
 
   trace_vfio_ccw_chp_event(priv.sch!.schid, mask, event);
-  VFIO_CCW_MSG_EVENT(2, "sch %x.%x.%04x: mask=0x%x event=%d\n", sch.schid.cssid, sch.schid.ssid, sch.schid.sch_no, mask, event);
+  VFIO_CCW_MSG_EVENT(
+    2,
+    "sch %x.%x.%04x: mask=0x%x event=%d\n",
+    sch.schid.cssid,
+    sch.schid.ssid,
+    sch.schid.sch_no,
+    mask,
+    event,
+  );
 
   if (cio_update_schib(sch)) return -ENODEV;
 
@@ -390,10 +409,10 @@ function* vfio_ccw_debug_exit(): Sleeps {
 }
 
 function vfio_ccw_destroy_regions(): void {
-  kmem_cache_destroy(s.vfio_ccw_crw_region);
-  kmem_cache_destroy(s.vfio_ccw_schib_region);
-  kmem_cache_destroy(s.vfio_ccw_cmd_region);
-  kmem_cache_destroy(s.vfio_ccw_io_region);
+  kmem_cache_destroy(vfio_ccw_caches.vfio_ccw_crw_region);
+  kmem_cache_destroy(vfio_ccw_caches.vfio_ccw_schib_region);
+  kmem_cache_destroy(vfio_ccw_caches.vfio_ccw_cmd_region);
+  kmem_cache_destroy(vfio_ccw_caches.vfio_ccw_io_region);
 }
 
 function* vfio_ccw_sch_init(): Sleeps<number> {
@@ -407,28 +426,60 @@ function* vfio_ccw_sch_init(): Sleeps<number> {
       break out_regions;
     }
 
-    s.vfio_ccw_io_region = kmem_cache_create_usercopy("vfio_ccw_io_region", ccw_io_region, 0, SLAB_ACCOUNT, 0, sizeof(ccw_io_region), null);
-    if (!s.vfio_ccw_io_region) {
+    vfio_ccw_caches.vfio_ccw_io_region = kmem_cache_create_usercopy(
+      "vfio_ccw_io_region",
+      ccw_io_region,
+      0,
+      SLAB_ACCOUNT,
+      0,
+      sizeof(ccw_io_region),
+      null,
+    );
+    if (!vfio_ccw_caches.vfio_ccw_io_region) {
       ret = -ENOMEM;
       break out_regions;
     }
 
-    s.vfio_ccw_cmd_region = kmem_cache_create_usercopy("vfio_ccw_cmd_region", ccw_cmd_region, 0, SLAB_ACCOUNT, 0, sizeof(ccw_cmd_region), null);
-    if (!s.vfio_ccw_cmd_region) {
+    vfio_ccw_caches.vfio_ccw_cmd_region = kmem_cache_create_usercopy(
+      "vfio_ccw_cmd_region",
+      ccw_cmd_region,
+      0,
+      SLAB_ACCOUNT,
+      0,
+      sizeof(ccw_cmd_region),
+      null,
+    );
+    if (!vfio_ccw_caches.vfio_ccw_cmd_region) {
       ret = -ENOMEM;
       break out_regions;
     }
 
-    s.vfio_ccw_schib_region = kmem_cache_create_usercopy("vfio_ccw_schib_region", ccw_schib_region, 0, SLAB_ACCOUNT, 0, sizeof(ccw_schib_region), null);
+    vfio_ccw_caches.vfio_ccw_schib_region = kmem_cache_create_usercopy(
+      "vfio_ccw_schib_region",
+      ccw_schib_region,
+      0,
+      SLAB_ACCOUNT,
+      0,
+      sizeof(ccw_schib_region),
+      null,
+    );
 
-    if (!s.vfio_ccw_schib_region) {
+    if (!vfio_ccw_caches.vfio_ccw_schib_region) {
       ret = -ENOMEM;
       break out_regions;
     }
 
-    s.vfio_ccw_crw_region = kmem_cache_create_usercopy("vfio_ccw_crw_region", ccw_crw_region, 0, SLAB_ACCOUNT, 0, sizeof(ccw_crw_region), null);
+    vfio_ccw_caches.vfio_ccw_crw_region = kmem_cache_create_usercopy(
+      "vfio_ccw_crw_region",
+      ccw_crw_region,
+      0,
+      SLAB_ACCOUNT,
+      0,
+      sizeof(ccw_crw_region),
+      null,
+    );
 
-    if (!s.vfio_ccw_crw_region) {
+    if (!vfio_ccw_caches.vfio_ccw_crw_region) {
       ret = -ENOMEM;
       break out_regions;
     }

@@ -167,7 +167,15 @@ function* fsm_do_clear(priv: vfio_ccw_private): Sleeps<number> {
 function* fsm_notoper(priv: vfio_ccw_private, event: vfio_ccw_event): Sleeps {
   const sch = priv.sch!;
 
-  VFIO_CCW_MSG_EVENT(2, "sch %x.%x.%04x: notoper event %x state %x\n", sch.schid.cssid, sch.schid.ssid, sch.schid.sch_no, event, priv.state);
+  VFIO_CCW_MSG_EVENT(
+    2,
+    "sch %x.%x.%04x: notoper event %x state %x\n",
+    sch.schid.cssid,
+    sch.schid.ssid,
+    sch.schid.sch_no,
+    event,
+    priv.state,
+  );
 
   yield* css_sched_sch_todo(sch, SCH_TODO_UNREG);
   priv.state = VFIO_CCW_STATE_NOT_OPER;
@@ -199,7 +207,11 @@ function* fsm_async_error(priv: vfio_ccw_private, event: vfio_ccw_event): Sleeps
 
   pr_err(
     "vfio-ccw: FSM: %s request from state:%d\n",
-    cmd_region.command === VFIO_CCW_ASYNC_CMD_HSCH ? "halt" : cmd_region.command === VFIO_CCW_ASYNC_CMD_CSCH ? "clear" : "<unknown>",
+    cmd_region.command === VFIO_CCW_ASYNC_CMD_HSCH
+      ? "halt"
+      : cmd_region.command === VFIO_CCW_ASYNC_CMD_CSCH
+        ? "clear"
+        : "<unknown>",
     priv.state,
   );
   cmd_region.ret_code = -EIO;
@@ -243,14 +255,28 @@ function* fsm_io_request(priv: vfio_ccw_private, event: vfio_ccw_event): Sleeps 
       }
       io_region.ret_code = yield* cp_init(priv.cp, orb);
       if (io_region.ret_code) {
-        VFIO_CCW_MSG_EVENT(2, "sch %x.%x.%04x: cp_init=%d\n", schid.cssid, schid.ssid, schid.sch_no, io_region.ret_code);
+        VFIO_CCW_MSG_EVENT(
+          2,
+          "sch %x.%x.%04x: cp_init=%d\n",
+          schid.cssid,
+          schid.ssid,
+          schid.sch_no,
+          io_region.ret_code,
+        );
         errstr = "cp init";
         break err_out;
       }
 
       io_region.ret_code = yield* cp_prefetch(priv.cp);
       if (io_region.ret_code) {
-        VFIO_CCW_MSG_EVENT(2, "sch %x.%x.%04x: cp_prefetch=%d\n", schid.cssid, schid.ssid, schid.sch_no, io_region.ret_code);
+        VFIO_CCW_MSG_EVENT(
+          2,
+          "sch %x.%x.%04x: cp_prefetch=%d\n",
+          schid.cssid,
+          schid.ssid,
+          schid.sch_no,
+          io_region.ret_code,
+        );
         errstr = "cp prefetch";
         yield* cp_free(priv.cp);
         break err_out;
@@ -259,7 +285,14 @@ function* fsm_io_request(priv: vfio_ccw_private, event: vfio_ccw_event): Sleeps 
       // The program runs from here; its end is an interrupt.
       io_region.ret_code = yield* fsm_io_helper(priv);
       if (io_region.ret_code) {
-        VFIO_CCW_MSG_EVENT(2, "sch %x.%x.%04x: fsm_io_helper=%d\n", schid.cssid, schid.ssid, schid.sch_no, io_region.ret_code);
+        VFIO_CCW_MSG_EVENT(
+          2,
+          "sch %x.%x.%04x: fsm_io_helper=%d\n",
+          schid.cssid,
+          schid.ssid,
+          schid.sch_no,
+          io_region.ret_code,
+        );
         errstr = "cp fsm_io_helper";
         yield* cp_free(priv.cp);
         break err_out;
@@ -359,47 +392,45 @@ function* fsm_close(priv: vfio_ccw_private, event: vfio_ccw_event): Sleeps {
  * Device statemachine
  */
 type fsm_row = Record<vfio_ccw_event, fsm_func_t>;
-export const vfio_ccw_jumptable = per_boot(
-  (): Record<number, fsm_row> => ({
-    [VFIO_CCW_STATE_NOT_OPER]: {
-      [VFIO_CCW_EVENT_NOT_OPER]: fsm_nop,
-      [VFIO_CCW_EVENT_IO_REQ]: fsm_io_error,
-      [VFIO_CCW_EVENT_ASYNC_REQ]: fsm_async_error,
-      [VFIO_CCW_EVENT_INTERRUPT]: fsm_disabled_irq,
-      [VFIO_CCW_EVENT_OPEN]: fsm_nop,
-      [VFIO_CCW_EVENT_CLOSE]: fsm_nop,
-    },
-    [VFIO_CCW_STATE_STANDBY]: {
-      [VFIO_CCW_EVENT_NOT_OPER]: fsm_notoper,
-      [VFIO_CCW_EVENT_IO_REQ]: fsm_io_error,
-      [VFIO_CCW_EVENT_ASYNC_REQ]: fsm_async_error,
-      [VFIO_CCW_EVENT_INTERRUPT]: fsm_disabled_irq,
-      [VFIO_CCW_EVENT_OPEN]: fsm_open,
-      [VFIO_CCW_EVENT_CLOSE]: fsm_notoper,
-    },
-    [VFIO_CCW_STATE_IDLE]: {
-      [VFIO_CCW_EVENT_NOT_OPER]: fsm_notoper,
-      [VFIO_CCW_EVENT_IO_REQ]: fsm_io_request,
-      [VFIO_CCW_EVENT_ASYNC_REQ]: fsm_async_request,
-      [VFIO_CCW_EVENT_INTERRUPT]: fsm_irq,
-      [VFIO_CCW_EVENT_OPEN]: fsm_notoper,
-      [VFIO_CCW_EVENT_CLOSE]: fsm_close,
-    },
-    [VFIO_CCW_STATE_CP_PROCESSING]: {
-      [VFIO_CCW_EVENT_NOT_OPER]: fsm_notoper,
-      [VFIO_CCW_EVENT_IO_REQ]: fsm_io_retry,
-      [VFIO_CCW_EVENT_ASYNC_REQ]: fsm_async_retry,
-      [VFIO_CCW_EVENT_INTERRUPT]: fsm_irq,
-      [VFIO_CCW_EVENT_OPEN]: fsm_notoper,
-      [VFIO_CCW_EVENT_CLOSE]: fsm_close,
-    },
-    [VFIO_CCW_STATE_CP_PENDING]: {
-      [VFIO_CCW_EVENT_NOT_OPER]: fsm_notoper,
-      [VFIO_CCW_EVENT_IO_REQ]: fsm_io_busy,
-      [VFIO_CCW_EVENT_ASYNC_REQ]: fsm_async_request,
-      [VFIO_CCW_EVENT_INTERRUPT]: fsm_irq,
-      [VFIO_CCW_EVENT_OPEN]: fsm_notoper,
-      [VFIO_CCW_EVENT_CLOSE]: fsm_close,
-    },
-  }),
-);
+export const vfio_ccw_jumptable = per_boot((): Record<number, fsm_row> => ({
+  [VFIO_CCW_STATE_NOT_OPER]: {
+    [VFIO_CCW_EVENT_NOT_OPER]: fsm_nop,
+    [VFIO_CCW_EVENT_IO_REQ]: fsm_io_error,
+    [VFIO_CCW_EVENT_ASYNC_REQ]: fsm_async_error,
+    [VFIO_CCW_EVENT_INTERRUPT]: fsm_disabled_irq,
+    [VFIO_CCW_EVENT_OPEN]: fsm_nop,
+    [VFIO_CCW_EVENT_CLOSE]: fsm_nop,
+  },
+  [VFIO_CCW_STATE_STANDBY]: {
+    [VFIO_CCW_EVENT_NOT_OPER]: fsm_notoper,
+    [VFIO_CCW_EVENT_IO_REQ]: fsm_io_error,
+    [VFIO_CCW_EVENT_ASYNC_REQ]: fsm_async_error,
+    [VFIO_CCW_EVENT_INTERRUPT]: fsm_disabled_irq,
+    [VFIO_CCW_EVENT_OPEN]: fsm_open,
+    [VFIO_CCW_EVENT_CLOSE]: fsm_notoper,
+  },
+  [VFIO_CCW_STATE_IDLE]: {
+    [VFIO_CCW_EVENT_NOT_OPER]: fsm_notoper,
+    [VFIO_CCW_EVENT_IO_REQ]: fsm_io_request,
+    [VFIO_CCW_EVENT_ASYNC_REQ]: fsm_async_request,
+    [VFIO_CCW_EVENT_INTERRUPT]: fsm_irq,
+    [VFIO_CCW_EVENT_OPEN]: fsm_notoper,
+    [VFIO_CCW_EVENT_CLOSE]: fsm_close,
+  },
+  [VFIO_CCW_STATE_CP_PROCESSING]: {
+    [VFIO_CCW_EVENT_NOT_OPER]: fsm_notoper,
+    [VFIO_CCW_EVENT_IO_REQ]: fsm_io_retry,
+    [VFIO_CCW_EVENT_ASYNC_REQ]: fsm_async_retry,
+    [VFIO_CCW_EVENT_INTERRUPT]: fsm_irq,
+    [VFIO_CCW_EVENT_OPEN]: fsm_notoper,
+    [VFIO_CCW_EVENT_CLOSE]: fsm_close,
+  },
+  [VFIO_CCW_STATE_CP_PENDING]: {
+    [VFIO_CCW_EVENT_NOT_OPER]: fsm_notoper,
+    [VFIO_CCW_EVENT_IO_REQ]: fsm_io_busy,
+    [VFIO_CCW_EVENT_ASYNC_REQ]: fsm_async_request,
+    [VFIO_CCW_EVENT_INTERRUPT]: fsm_irq,
+    [VFIO_CCW_EVENT_OPEN]: fsm_notoper,
+    [VFIO_CCW_EVENT_CLOSE]: fsm_close,
+  },
+}));

@@ -12,7 +12,15 @@ import { mutex_lock, mutex_trylock, mutex_unlock } from "#linux/mutex.ts";
 import { array_index_nospec } from "#linux/nospec.ts";
 import { GFP_KERNEL, kfree, krealloc } from "#linux/slab.ts";
 import { memset } from "#linux/string.ts";
-import { type byte_memory, bytes_at, container_of, initialise, offsetofend, type Sleeps, sizeof } from "#linux/types.ts";
+import {
+  type byte_memory,
+  bytes_at,
+  container_of,
+  initialise,
+  offsetofend,
+  type Sleeps,
+  sizeof,
+} from "#linux/types.ts";
 import { copy_from_user, copy_to_user, get_user } from "#linux/uaccess.ts";
 import {
   type vfio_device,
@@ -113,7 +121,13 @@ function* vfio_ccw_mdev_probe(mdev: mdev_device): Sleeps<number> {
   let ret = yield* vfio_init_device(priv!.vdev, mdev.dev, vfio_ccw_dev_ops);
   if (ret) return ret;
 
-  VFIO_CCW_MSG_EVENT(2, "sch %x.%x.%04x: create\n", priv!.sch!.schid.cssid, priv!.sch!.schid.ssid, priv!.sch!.schid.sch_no);
+  VFIO_CCW_MSG_EVENT(
+    2,
+    "sch %x.%x.%04x: create\n",
+    priv!.sch!.schid.cssid,
+    priv!.sch!.schid.ssid,
+    priv!.sch!.schid.sch_no,
+  );
 
   err_put_vdev: {
     ret = yield* vfio_register_emulated_iommu_dev(priv!.vdev);
@@ -137,7 +151,13 @@ function* vfio_ccw_mdev_release_dev(vdev: vfio_device): Sleeps {
 function* vfio_ccw_mdev_remove(mdev: mdev_device): Sleeps {
   const priv = dev_get_drvdata<vfio_ccw_private>(mdev.dev.parent!);
 
-  VFIO_CCW_MSG_EVENT(2, "sch %x.%x.%04x: remove\n", priv!.sch!.schid.cssid, priv!.sch!.schid.ssid, priv!.sch!.schid.sch_no);
+  VFIO_CCW_MSG_EVENT(
+    2,
+    "sch %x.%x.%04x: remove\n",
+    priv!.sch!.schid.cssid,
+    priv!.sch!.schid.ssid,
+    priv!.sch!.schid.sch_no,
+  );
 
   yield* vfio_unregister_group_dev(priv!.vdev);
 
@@ -182,7 +202,12 @@ function* vfio_ccw_mdev_close_device(vdev: vfio_device): Sleeps {
   vfio_ccw_unregister_dev_regions(priv);
 }
 
-function* vfio_ccw_mdev_read_io_region(priv: vfio_ccw_private, buf: bigint, count: number, ppos: loff_ptr): Sleeps<number> {
+function* vfio_ccw_mdev_read_io_region(
+  priv: vfio_ccw_private,
+  buf: bigint,
+  count: number,
+  ppos: loff_ptr,
+): Sleeps<number> {
   const pos = Number(ppos.value & VFIO_CCW_OFFSET_MASK);
   let ret: number;
 
@@ -211,7 +236,12 @@ function* vfio_ccw_mdev_read(vdev: vfio_device, buf: bigint, count: number, ppos
   }
 }
 
-function* vfio_ccw_mdev_write_io_region(priv: vfio_ccw_private, buf: bigint, count: number, ppos: loff_ptr): Sleeps<number> {
+function* vfio_ccw_mdev_write_io_region(
+  priv: vfio_ccw_private,
+  buf: bigint,
+  count: number,
+  ppos: loff_ptr,
+): Sleeps<number> {
   const pos = Number(ppos.value & VFIO_CCW_OFFSET_MASK);
   let ret: number;
 

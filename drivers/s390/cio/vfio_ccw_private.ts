@@ -24,7 +24,12 @@ import {
 } from "#linux/types.ts";
 import { vfio_device } from "#linux/vfio.ts";
 import { work_struct } from "#linux/workqueue.ts";
-import { type ccw_cmd_region, type ccw_crw_region, type ccw_io_region, type ccw_schib_region } from "#uapi/linux/vfio_ccw.ts";
+import {
+  type ccw_cmd_region,
+  type ccw_crw_region,
+  type ccw_io_region,
+  type ccw_schib_region,
+} from "#uapi/linux/vfio_ccw.ts";
 import { type subchannel } from "./cio.ts";
 import { channel_program } from "./vfio_ccw_cp.ts";
 import { vfio_ccw_globals } from "./vfio_ccw_drv.ts";
