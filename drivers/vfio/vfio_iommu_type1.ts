@@ -83,15 +83,8 @@ import {
   rb_root,
 } from "#linux/rbtree.ts";
 import { RLIMIT_MEMLOCK, task_rlimit } from "#linux/resource.ts";
-import {
-  current,
-  either,
-  fatal_signal_pending,
-  schedule,
-  TASK_KILLABLE,
-  task_pid_nr,
-  type task_struct,
-} from "#linux/sched.ts";
+import { fatal_signal_pending } from "#linux/sched/signal.ts";
+import { current, either, schedule, TASK_KILLABLE, task_pid_nr, type task_struct } from "#linux/sched.ts";
 import { GFP_KERNEL, kcalloc, kfree, kvfree, kzalloc } from "#linux/slab.ts";
 import { memcpy } from "#linux/string.ts";
 import {

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // custom: the lock validator
+import { debug_locks } from "../../kernel/locking/debug_locks.ts";
+import { type has_dep_map, held_locks, lockdep_is_held } from "../../kernel/locking/lockdep.ts";
+import { WARN_ON } from "../../kernel/panic.ts";
+import { current } from "../../kernel/sched/task.ts";
+
 export { debug_locks } from "../../kernel/locking/debug_locks.ts";
 export {
   debug_check_no_locks_freed,
@@ -10,10 +15,6 @@ export {
   lock_map_acquire_read,
   lock_map_release,
   lock_release,
-  lockdep_assert_held,
-  lockdep_assert_held_read,
-  lockdep_assert_held_write,
-  lockdep_assert_not_held,
   lockdep_depth,
   lockdep_init_map,
   lockdep_is_held,
@@ -29,3 +30,19 @@ export {
 
 /** As lock nesting level of *_nested() functions, for the one level that is enough for most. */
 export const SINGLE_DEPTH_NESTING = 1;
+
+export function lockdep_assert_held(lock: has_dep_map): void {
+  WARN_ON(debug_locks.on && !lockdep_is_held(lock));
+}
+export function lockdep_assert_not_held(lock: has_dep_map): void {
+  WARN_ON(debug_locks.on && lockdep_is_held(lock));
+}
+function held_as(lock: has_dep_map, exclusive: boolean): boolean {
+  return held_locks(current()).some((h) => h.map === lock.dep_map && (h.read === 0) === exclusive);
+}
+export function lockdep_assert_held_write(lock: has_dep_map): void {
+  WARN_ON(debug_locks.on && !held_as(lock, true));
+}
+export function lockdep_assert_held_read(lock: has_dep_map): void {
+  WARN_ON(debug_locks.on && !held_as(lock, false));
+}

@@ -32,6 +32,7 @@ export {
   try_to_wake_up,
   wake_up_process,
 } from "../../kernel/sched/core.ts";
+export { fatal_signal_pending, signal_pending } from "../../kernel/signal.ts";
 export { might_sleep } from "../../kernel/sched/debug.ts";
 export {
   schedule_timeout,

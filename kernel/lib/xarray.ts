@@ -50,7 +50,7 @@ export function xa_init(xa: xarray): void {
   xa_init_flags(xa, 0);
 }
 export function xa_init_flags(xa: xarray, flags: number): void {
-  spin_lock_init(xa.xa_lock, "&xa->xa_lock");
+  spin_lock_init(xa.xa_lock);
   xa.xa_flags = flags;
   xa.$entries = new Map();
 }

@@ -8,7 +8,6 @@
 import { per_boot } from "../boot.ts";
 import type { mem_object } from "../mm/object.ts";
 import type { kobj_memory } from "../lib/struct.ts";
-import { WARN_ON } from "../panic.ts";
 import { capture_stack, type stack_frame } from "../stacktrace.ts";
 import {
   current,
@@ -147,7 +146,7 @@ export function lockdep_init_map(
   map.cached = null;
 }
 
-interface has_dep_map {
+export interface has_dep_map {
   readonly dep_map: lockdep_map;
 }
 export function lockdep_set_class_and_name(lock: has_dep_map, key: lock_class_key, name: string): void {
@@ -345,18 +344,6 @@ export function lock_is_held(map: lockdep_map): boolean {
 }
 export function lockdep_is_held(lock: has_dep_map): boolean {
   return lock_is_held(lock.dep_map);
-}
-export function lockdep_assert_held(lock: has_dep_map): void {
-  WARN_ON(debug_locks.on && !lockdep_is_held(lock));
-}
-export function lockdep_assert_not_held(lock: has_dep_map): void {
-  WARN_ON(debug_locks.on && lockdep_is_held(lock));
-}
-export function lockdep_assert_held_write(lock: has_dep_map): void {
-  WARN_ON(debug_locks.on && !held_locks(current()).some((h) => h.map === lock.dep_map && h.read === 0));
-}
-export function lockdep_assert_held_read(lock: has_dep_map): void {
-  WARN_ON(debug_locks.on && !held_locks(current()).some((h) => h.map === lock.dep_map && h.read !== 0));
 }
 
 /** Somebody who holds `map`, for those who report hangs. */
