@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Initcalls of vmlinux, in the kernel's order of levels. */
-import { type Sleeps } from "./sched/types.ts";
+import type { Sleeps } from "./sched/types.ts";
 
 export type initcall = () => Sleeps<number> | number;
 

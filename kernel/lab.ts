@@ -12,3 +12,4 @@ export { vmlinux, module_images } from "./modpost.ts";
 export { set_link_table } from "./module/main.ts";
 export { clock } from "./time/clock.ts";
 export { trace_line, trace_subscribe } from "./trace/trace.ts";
+export { trace_event_enabled } from "./trace/tracefs.ts";

@@ -5,7 +5,7 @@
  */
 import { per_boot as vmlinux_per_boot, reset_statics, type statics } from "./boot.ts";
 import { module_of_file } from "./Kbuild.ts";
-import { type Sleeps } from "./sched/types.ts";
+import type { Sleeps } from "./sched/types.ts";
 
 // Any function can be exported; only its identity and its name matter.
 type symbol_function = (...args: never[]) => unknown;

@@ -4,7 +4,7 @@
  *
  * Not here: drivers of IOMMU hardware and what finds the devices behind them (iommu_device_register(), the bus notifiers,
  * iommu_probe_device(), groups of PCI aliases), mapping (iommu_map() and its relatives), faults, firmware specifications,
- * shared virtual addresses, the command line, and the change of a group's default domain through its file "type",
+ * shared virtual addresses, tracepoints, the command line, and the change of a group's default domain through its file "type",
  * which answers -EINVAL. So devices are in a group only if somebody calls iommu_group_add_device().
  */
 import type { bus_type, device } from "#linux/device.ts";

@@ -2,17 +2,17 @@
 /** What the files of the VFIO core share: groups, and the drivers of IOMMU back ends. */
 import { cdev } from "#linux/cdev.ts";
 import { device } from "#linux/device.ts";
-import { type file } from "#linux/fs.ts";
-import { type iommu_domain, type iommu_group } from "#linux/iommu.ts";
-import { type kvm } from "#linux/kvm_host.ts";
+import type { file } from "#linux/fs.ts";
+import type { iommu_domain, iommu_group } from "#linux/iommu.ts";
+import type { kvm } from "#linux/kvm_host.ts";
 import { list_head } from "#linux/list.ts";
-import { type module } from "#linux/module.ts";
+import type { module } from "#linux/module.ts";
 import { mutex } from "#linux/mutex.ts";
 import { blocking_notifier_head } from "#linux/notifier.ts";
 import { refcount_t } from "#linux/refcount.ts";
 import { type byte_memory, embed, ptr, type Sleeps, struct, u32 } from "#linux/types.ts";
-import { type page_pointers, type vfio_device } from "#linux/vfio.ts";
-import { type vfio_container } from "./container.ts";
+import type { page_pointers, vfio_device } from "#linux/vfio.ts";
+import type { vfio_container } from "./container.ts";
 
 export type vfio_group_type = number;
 /** A device behind a real IOMMU. */

@@ -4,7 +4,7 @@
  *
  * Not here: groups behind a real IOMMU (domains, vfio_pin_map_dma(), vfio_iommu_replay(), reserved regions and what they
  * leave of the address space). Attaching one logs a line and gives -EINVAL. So domain_list and iova_list are always empty,
- * and nothing is pinned by mapping it. The module parameters are constants. A page of a VM_PFNMAP area has no number here:
+ * and nothing is pinned by mapping it. The module parameters have their default values. A page of a VM_PFNMAP area has no number here:
  * pinning one gives the -EINVAL that C gives for a page without a struct page.
  */
 import { capable, CAP_IPC_LOCK } from "#linux/capability.ts";
@@ -176,7 +176,7 @@ import {
 
 const { THIS_MODULE, module_init, module_exit, MODULE_LICENSE } = kbuild(import.meta.url);
 
-/** Most mappings that a container can have; the first parameter that is not a constant in C. */
+/** Most mappings that a container can have. */
 const dma_entry_limit = 65535;
 
 class vfio_iommu extends struct("vfio_iommu", {

@@ -63,7 +63,7 @@ import { type iova_bitmap, iova_bitmap_alloc, iova_bitmap_for_each, iova_bitmap_
 import { HZ } from "#linux/jiffies.ts";
 import { MAJOR, MINOR, MINORMASK, MKDEV } from "#linux/kdev_t.ts";
 import { add_taint, LOCKDEP_STILL_OK, TAINT_USER } from "#linux/kernel.ts";
-import { type kvm } from "#linux/kvm_host.ts";
+import type { kvm } from "#linux/kvm_host.ts";
 import {
   INIT_LIST_HEAD,
   list_add,

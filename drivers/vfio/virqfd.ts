@@ -11,8 +11,8 @@ import {
 } from "#linux/eventfd.ts";
 import { kbuild } from "#linux/export.ts";
 import { fdget, fdput } from "#linux/file.ts";
-import { type file } from "#linux/fs.ts";
-import { EPOLLHUP, EPOLLIN, init_poll_funcptr, poll_table, vfs_poll } from "#linux/poll.ts";
+import type { file } from "#linux/fs.ts";
+import { EPOLLHUP, EPOLLIN, init_poll_funcptr, type poll_table, vfs_poll } from "#linux/poll.ts";
 import { either } from "#linux/sched.ts";
 import { GFP_KERNEL_ACCOUNT, kfree, kzalloc } from "#linux/slab.ts";
 import {
@@ -24,7 +24,12 @@ import {
 } from "#linux/spinlock.ts";
 import { container_of, type Sleeps, type Spins } from "#linux/types.ts";
 import { virqfd, type virqfd_pointer } from "#linux/vfio.ts";
-import { add_wait_queue, init_waitqueue_func_entry, wait_queue_entry_t, type wait_queue_head_t } from "#linux/wait.ts";
+import {
+  add_wait_queue,
+  init_waitqueue_func_entry,
+  type wait_queue_entry_t,
+  type wait_queue_head_t,
+} from "#linux/wait.ts";
 import {
   create_singlethread_workqueue,
   destroy_workqueue,
@@ -33,7 +38,7 @@ import {
   INIT_WORK,
   queue_work,
   schedule_work,
-  work_struct,
+  type work_struct,
   type workqueue_struct,
 } from "#linux/workqueue.ts";
 

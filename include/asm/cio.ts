@@ -70,8 +70,19 @@ export class sublog extends bytestruct("sublog", {
   ioerr: bits(4, 28, 1),
   seqc: bits(4, 29, 3),
 }) {}
-export class esw0 extends bytestruct("esw0", { sublog: inner(() => sublog), erw: inner(() => erw), faddr: bytes(8), saddr: b32() }) {}
-export class esw1 extends bytestruct("esw1", { zero0: b8(), lpum: b8(), zero16: b16(), erw: inner(() => erw), zeros: bytes(12) }) {}
+export class esw0 extends bytestruct("esw0", {
+  sublog: inner(() => sublog),
+  erw: inner(() => erw),
+  faddr: bytes(8),
+  saddr: b32(),
+}) {}
+export class esw1 extends bytestruct("esw1", {
+  zero0: b8(),
+  lpum: b8(),
+  zero16: b16(),
+  erw: inner(() => erw),
+  zeros: bytes(12),
+}) {}
 export class esw extends byteunion("esw", { esw0: inner(() => esw0), esw1: inner(() => esw1) }) {}
 
 /** Interruption-response block: what TEST SUBCHANNEL stores. */
@@ -85,4 +96,3 @@ export const CIO_NO_PATH = 0x0002;
 export const CIO_OPER = 0x0004;
 export const CIO_REVALIDATE = 0x0008;
 export const CIO_BOXED = 0x0010;
-

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // custom: initcalls that only an s390 kernel has
 import { byte_order } from "../../kernel/lib/bytestruct.ts";
-import { type initcall } from "../../kernel/init.ts";
+import type { initcall } from "../../kernel/init.ts";
 
 /** The initcall, but nothing on other machines: this tree is one kernel for all of them. File scope. */
 export function on_s390(call: initcall): initcall {

@@ -5,7 +5,7 @@ import { device, device_driver } from "#linux/device.ts";
 import { kobject, type kset } from "#linux/kobject.ts";
 import { list_head } from "#linux/list.ts";
 import { rw_semaphore } from "#linux/rwsem.ts";
-import { type sysfs_buf, type sysfs_result } from "#linux/sysfs.ts";
+import type { sysfs_buf, sysfs_result } from "#linux/sysfs.ts";
 import { bool, container_of, embed, fn, ptr, type Sleeps, str, struct, u32 } from "#linux/types.ts";
 import { guid_t } from "#linux/uuid.ts";
 

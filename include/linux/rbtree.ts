@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // custom: red-black trees
-import { container_of, kobj_memory, ptr, struct, u32 } from "../../kernel/lib/struct.ts";
+import { container_of, type kobj_memory, ptr, struct, u32 } from "../../kernel/lib/struct.ts";
 
 export const RB_RED = 0;
 export const RB_BLACK = 1;

@@ -3,15 +3,15 @@
 import { completion } from "#linux/completion.ts";
 import { device, put_device } from "#linux/device.ts";
 import { EINVAL } from "#linux/errno.ts";
-import { type eventfd_ctx } from "#linux/eventfd.ts";
-import { type file, type loff_ptr } from "#linux/fs.ts";
-import { type iova_bitmap } from "#linux/iova_bitmap.ts";
-import { type kvm } from "#linux/kvm_host.ts";
+import type { eventfd_ctx } from "#linux/eventfd.ts";
+import type { file, loff_ptr } from "#linux/fs.ts";
+import type { iova_bitmap } from "#linux/iova_bitmap.ts";
+import type { kvm } from "#linux/kvm_host.ts";
 import { list_head } from "#linux/list.ts";
-import { type page, type vm_area_struct } from "#linux/mm.ts";
+import type { page, vm_area_struct } from "#linux/mm.ts";
 import { mutex } from "#linux/mutex.ts";
 import { poll_table } from "#linux/poll.ts";
-import { type rb_root_cached } from "#linux/rbtree.ts";
+import type { rb_root_cached } from "#linux/rbtree.ts";
 import { refcount_t } from "#linux/refcount.ts";
 import {
   container_of,
@@ -36,7 +36,7 @@ import {
   type vfio_device_mig_state,
 } from "#uapi/linux/vfio.ts";
 import { PAGE_SIZE } from "../../kernel/mm/page_size.ts";
-import { type vfio_group } from "../../drivers/vfio/vfio.ts";
+import type { vfio_group } from "../../drivers/vfio/vfio.ts";
 import { _vfio_alloc_device } from "../../drivers/vfio/vfio_main.ts";
 
 /** Where a function leaves a second result: `T *` as an argument. */

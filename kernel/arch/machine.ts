@@ -8,7 +8,7 @@ import { check_hung_tasks, report_deadlock } from "../hung_task.ts";
 import { create_task, start_cpus, step } from "../sched/core.ts";
 import { run_to_block, type schedule, set_schedule } from "../sched/decide.ts";
 import { PF_KTHREAD, sched, type task_struct } from "../sched/task.ts";
-import { type Sleeps } from "../sched/types.ts";
+import type { Sleeps } from "../sched/types.ts";
 import { clock, NSEC_PER_SEC } from "../time/clock.ts";
 import { advance_clock, run_expired } from "../time/timer.ts";
 import { run_initcalls } from "../init.ts";

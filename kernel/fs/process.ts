@@ -18,6 +18,8 @@ import type { pollfd } from "./select.ts";
 import { syscalls } from "./syscalls.ts";
 
 // What a process finds there when it starts.
+import "./console.ts";
+import "./debugfs.ts";
 import "./devtmpfs.ts";
 import "./misc.ts";
 import "./proc.ts";

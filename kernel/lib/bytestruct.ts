@@ -61,6 +61,8 @@ export type byte_members<F extends byte_fields> = {
 };
 type byte_class<F extends byte_fields> = new () => bytestruct_base & byte_members<F>;
 
+const zero = (): number => 0;
+
 export class byte_layout implements struct_layout {
   readonly name: string;
   readonly fields: struct_fields;
@@ -74,7 +76,10 @@ export class byte_layout implements struct_layout {
     this.name = name;
     this.#members = members;
     this.#union = union;
-    this.fields = members as unknown as struct_fields; // both say width and align, which is all that a layout is asked
+    // Width and alignment are all that a layout is asked for.
+    this.fields = Object.fromEntries(
+      Object.entries(members).map(([member, f]) => [member, { ...f, zero, store: "v" }]),
+    );
   }
 
   #compute(): Map<string, number> {
@@ -132,7 +137,11 @@ export abstract class bytestruct_base extends kobj_memory implements byte_memory
   }
 }
 
-function make(name: string, members: byte_fields, union: boolean): byte_class<byte_fields> {
+function has_members<F extends byte_fields>(made: new () => bytestruct_base, members: F): made is byte_class<F> {
+  return Object.keys(members).every((member) => member in made.prototype);
+}
+
+function make<F extends byte_fields>(name: string, members: F, union: boolean): byte_class<F> {
   const layout = new byte_layout(name, members, union);
   const made = class extends bytestruct_base {
     constructor() {
@@ -165,16 +174,17 @@ function make(name: string, members: byte_fields, union: boolean): byte_class<by
     });
   }
   set_layout(made, layout);
-  return made as unknown as byte_class<byte_fields>; // the members were just defined, by name
+  if (!has_members(made, members)) throw new TypeError(`${name}: a member is missing`);
+  return made;
 }
 
 /** A struct laid out as C lays it out, in the machine's byte order. */
 export function bytestruct<F extends byte_fields>(name: string, members: F): byte_class<F> {
-  return make(name, members, false) as byte_class<F>;
+  return make(name, members, false);
 }
 /** A union of such members. */
 export function byteunion<F extends byte_fields>(name: string, members: F): byte_class<F> {
-  return make(name, members, true) as byte_class<F>;
+  return make(name, members, true);
 }
 
 function scalar<T>(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Red-black trees: the caller finds the place, these keep the balance. Source: include/linux/rbtree.h, lib/rbtree.c */
-import { RB_BLACK, type rb_link, rb_node, RB_RED, rb_root } from "../../include/linux/rbtree.ts";
+import { RB_BLACK, type rb_link, type rb_node, RB_RED, rb_root } from "../../include/linux/rbtree.ts";
 
 /** The node that hangs in a place, or NULL. */
 export function rb_linked(link: rb_link): rb_node | null {

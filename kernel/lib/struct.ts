@@ -312,7 +312,7 @@ type partial<T> = { -readonly [K in keyof T]?: T[K] extends kobj_memory ? T[K] |
 
 /** A designated initialiser: sets the named members, those of embedded structs by nested objects. */
 export function initialise<T extends kobj_memory>(object: T, values: partial<T>): T {
-  for (const [member, v] of Object.entries(values)) {
+  for (const [member, v] of Object.entries<unknown>(values)) {
     const now: unknown = object[member as keyof T];
     if (
       now instanceof kobj_memory &&
@@ -321,7 +321,7 @@ export function initialise<T extends kobj_memory>(object: T, values: partial<T>)
       layout_of(object)?.fields[member]?.kind === "embed"
     )
       initialise(now, v as partial<kobj_memory>);
-    else Object.assign(object, { [member]: v });
+    else Reflect.set(object, member, v);
   }
   return object;
 }
@@ -335,7 +335,7 @@ export function zero_struct(object: kobj_memory): void {
   const layout = layout_of(object);
   if (!layout) return what_has_no_layout(object);
   for (const [member, f] of Object.entries(layout.fields)) {
-    const inner: unknown = (object as unknown as Record<string, unknown>)[member]; // members are only known by name here
+    const inner: unknown = Reflect.get(object, member);
     if (f.kind === "value") Object.assign(object, { [member]: f.zero() });
     else if (inner instanceof struct_array) for (let i = 0; i < inner.length; i++) zero_element(inner, i);
     else if (inner instanceof kobj_memory) zero_struct(inner);

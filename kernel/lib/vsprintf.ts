@@ -42,7 +42,15 @@ function uuid_text(b: Iterable<number>, kind: string): string {
 /** What sprintf() would have written. Unknown conversions stay as they are. */
 export function sprintf(fmt: string, ...args: readonly printf_arg[]): string {
   let next = 0;
-  return fmt.replace(SPEC, (whole, flags: string, w?: string, p?: string, length?: string, conv = "", tail = "") => {
+  const convert = (
+    whole: string,
+    flags: string,
+    w?: string,
+    p?: string,
+    length?: string,
+    conv = "",
+    tail = "",
+  ): string => {
     if (conv === "%") return "%" + tail;
     let left = flags.includes("-");
     let width = w === "*" ? Number(integer(args[next++])) : w ? Number(w) : 0;
@@ -90,7 +98,7 @@ export function sprintf(fmt: string, ...args: readonly printf_arg[]): string {
         text = typeof arg === "string" ? arg : String.fromCharCode(Number(integer(arg)));
         break;
       case "s":
-        text = arg === null || arg === undefined ? "(null)" : String(arg as string);
+        text = arg === null || arg === undefined ? "(null)" : String(arg);
         if (precision !== undefined) text = text.slice(0, precision);
         break;
       case "p": {
@@ -103,5 +111,6 @@ export function sprintf(fmt: string, ...args: readonly printf_arg[]): string {
         return whole;
     }
     return (left ? text.padEnd(width) : text.padStart(width)) + rest;
-  });
+  };
+  return fmt.replace(SPEC, convert);
 }

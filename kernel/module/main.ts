@@ -31,6 +31,7 @@ import {
 import { where_we_are } from "../panic.ts";
 import { LOGLEVEL_WARNING, pr_err, pr_warn, printk } from "../printk.ts";
 import { either } from "../sched/either.ts";
+import { trace_module_add_events, trace_module_remove_events } from "../trace/tracefs.ts";
 import { module_put, MODULE_REF_BASE, try_module_get } from "./refcount.ts";
 import { mod_announce, mod_sysfs_setup, mod_sysfs_teardown } from "./sysfs.ts";
 
@@ -193,6 +194,7 @@ function* do_init_module(mod: module): Sleeps<number> {
   if (ret < 0) {
     mod.state = MODULE_STATE_GOING;
     module_put(mod);
+    trace_module_remove_events(mod);
     yield* free_module(mod);
     yield* wake_up_all(s.module_wq);
     return ret;
@@ -231,9 +233,11 @@ function* load_module(mod: module): Sleeps<number> {
     if (!err) mod.state = MODULE_STATE_COMING;
     mutex_unlock(s.module_mutex);
     if (err) break free_unload;
+    trace_module_add_events(mod);
     err = yield* mod_sysfs_setup(mod);
     if (!err) return yield* do_init_module(mod);
     mod.state = MODULE_STATE_GOING;
+    trace_module_remove_events(mod);
   }
   yield* module_unload_free(mod);
   yield* unlink_module(mod);
@@ -289,6 +293,7 @@ export function* delete_module(name: string, _flags = 0): Sleeps<number> {
     mod.state = MODULE_STATE_GOING;
     mutex_unlock(s.module_mutex);
     if (mod.exit) yield* either<void>(mod.exit());
+    trace_module_remove_events(mod);
     yield* free_module(mod);
     yield* wake_up_all(s.module_wq);
     return 0;

@@ -3,7 +3,7 @@
 import { per_boot } from "../boot.ts";
 import { decide } from "./decide.ts";
 import { type cpu, HARDIRQ_OFFSET, sched, SOFTIRQ_OFFSET } from "./task.ts";
-import { type Spins } from "./types.ts";
+import type { Spins } from "./types.ts";
 
 export interface pending_irq {
   /** Where it comes from, as /proc/interrupts would name it. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Tasks and the CPUs they run on. */
 import { per_boot } from "../boot.ts";
-import { type CpuPoint, type Sleeps, type SleepPoint } from "./types.ts";
+import type { CpuPoint, Sleeps, SleepPoint } from "./types.ts";
 
 export const TASK_RUNNING = 0;
 export const TASK_INTERRUPTIBLE = 1;

@@ -2,7 +2,7 @@
 /** Timers on virtual time, run as softirqs in the order in which they expire. */
 import { per_boot } from "../boot.ts";
 import { raise_softirq } from "../sched/interrupts.ts";
-import { type Spins } from "../sched/types.ts";
+import type { Spins } from "../sched/types.ts";
 import { clock, NSEC_PER_JIFFY } from "./clock.ts";
 
 /** One entry of the timer wheel. What `struct timer_list` and schedule_timeout() are made of. */

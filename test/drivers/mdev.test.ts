@@ -4,7 +4,7 @@ import test from "ava";
 import { EEXIST, EINVAL, ENODEV, ENOENT, ENOMEM, EUSERS } from "#linux/errno.ts";
 import { O_WRONLY } from "#linux/fcntl.ts";
 import { SIGTERM } from "#linux/signal.ts";
-import { type Sleeps } from "#linux/types.ts";
+import type { Sleeps } from "#linux/types.ts";
 import { boot, found, log, run, spawn } from "../../kernel/arch/machine.ts";
 import { type program, run_user, type user_process } from "../../kernel/fs/process.ts";
 import { fault_injections, set_fail_nth } from "../../kernel/lib/fault-inject.ts";

@@ -11,7 +11,7 @@ import {
 import { O_RDWR, O_CLOEXEC } from "#linux/fcntl.ts";
 import { initialise, embed, type Sleeps, struct, u32 } from "#linux/types.ts";
 import { IS_ERR, PTR_ERR } from "#linux/err.ts";
-import { type page } from "#linux/mm.ts";
+import type { page } from "#linux/mm.ts";
 import {
   type mdev_device,
   mdev_driver,
@@ -34,7 +34,7 @@ import {
 } from "#linux/vfio.ts";
 import * as uapi from "#uapi/linux/vfio.ts";
 import { per_boot } from "../../kernel/boot.ts";
-import { type user_process } from "../../kernel/fs/process.ts";
+import type { user_process } from "../../kernel/fs/process.ts";
 import { clock } from "../../kernel/time/clock.ts";
 
 // The modules under test.

@@ -79,7 +79,8 @@ export function* close(u: user_process, opened: Opened): Sleeps {
 export function* eventfdFor(u: user_process, device: number, index: number): Sleeps<number> {
   const efd = yield* u.eventfd(0, EFD_NONBLOCK);
   const arg = yield* u.alloc(4096);
-  for (const [i, word] of [24, SET_DATA_EVENTFD_TRIGGER, index, 0, 1, efd].entries()) u.poke_u32(arg + BigInt(4 * i), word);
+  for (const [i, word] of [24, SET_DATA_EVENTFD_TRIGGER, index, 0, 1, efd].entries())
+    u.poke_u32(arg + BigInt(4 * i), word);
   yield* u.ioctl(device, VFIO_DEVICE_SET_IRQS, arg);
   return efd;
 }

@@ -170,9 +170,24 @@ export const scenarios: readonly Scenario[] = [
   ofInit("start-io", "a channel program of one NOP is started and its interrupt awaited", startIo),
   ofInit("create-twice", "a second mdev where only one fits", createTwice),
   ofInit("bad-uuid", "mdevs with malformed and with duplicate UUIDs", badUuid),
-  whileOpen("remove-while-open", "the mdev is removed while its device is open; the owner lets go when asked", remove, true),
-  whileOpen("unbind-while-open", "the subchannel is unbound while the device is open; the owner lets go when asked", unbind, true),
-  whileOpen("remove-while-open-deaf", "the mdev is removed while its device is open; the owner does not listen for requests", remove, false),
+  whileOpen(
+    "remove-while-open",
+    "the mdev is removed while its device is open; the owner lets go when asked",
+    remove,
+    true,
+  ),
+  whileOpen(
+    "unbind-while-open",
+    "the subchannel is unbound while the device is open; the owner lets go when asked",
+    unbind,
+    true,
+  ),
+  whileOpen(
+    "remove-while-open-deaf",
+    "the mdev is removed while its device is open; the owner does not listen for requests",
+    remove,
+    false,
+  ),
   {
     id: "kill-owner",
     summary: "the process that has the device open is killed",

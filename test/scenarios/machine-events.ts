@@ -3,12 +3,29 @@
 import type { Lab, Scenario } from "../../tools/klab/scenario.ts";
 import type { user_process } from "../../kernel/fs/process.ts";
 import type { Sleeps } from "../../kernel/sched/types.ts";
-import { bind, close, create, CRW_IRQ, eventfdFor, loadModules, open, remove, SCH, SCH_NO, unbind, unloadModules } from "../helpers/ccw.ts";
+import {
+  bind,
+  close,
+  create,
+  CRW_IRQ,
+  eventfdFor,
+  loadModules,
+  open,
+  remove,
+  SCH,
+  SCH_NO,
+  unbind,
+  unloadModules,
+} from "../helpers/ccw.ts";
 
 type Event = (u: user_process, lab: Lab) => Sleeps;
 type Stage = "no-mdev" | "mdev" | "open";
 
-const STAGE: Record<Stage, string> = { "no-mdev": "without an mdev", mdev: "with an mdev", open: "with the device open" };
+const STAGE: Record<Stage, string> = {
+  "no-mdev": "without an mdev",
+  mdev: "with an mdev",
+  open: "with the device open",
+};
 
 /** `event` happens at a stage; afterwards everything is taken apart that is still there. */
 function at(stage: Stage, name: string, what: string, event: Event): Scenario {

@@ -43,6 +43,7 @@ export interface RunnableKernel {
   // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
   kmemleak_scan?(): unknown;
   /** What was made to fail since boot(). */
+  // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
   fault_injections?(): readonly { readonly place: string }[];
   /** Calls `listener` for each event called `name`, or for all with "*", until the function returned is called. */
   // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
@@ -157,7 +158,11 @@ function runFaults<K extends RunnableKernel>(kernel: K, scenario: ScenarioFor<K>
   for (let nth = 1; nth <= MOST_FAULTS; nth++) {
     const result = runOnce(kernel, scenario, options, nth);
     const place = kernel.fault_injections?.()[0]?.place;
-    const head = { level: 6, ns: 0, text: `---- ${place === undefined ? "no fault" : `allocation ${nth} fails, in ${place}`}` };
+    const head = {
+      level: 6,
+      ns: 0,
+      text: `---- ${place === undefined ? "no fault" : `allocation ${nth} fails, in ${place}`}`,
+    };
     runs.push({ ...result, log: [head, ...result.log] });
     if (place === undefined) break;
   }

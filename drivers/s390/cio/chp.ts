@@ -16,8 +16,14 @@ import { GFP_KERNEL, kfree, kmalloc, kzalloc } from "#linux/slab.ts";
 import { memcpy } from "#linux/string.ts";
 import { type attribute_groups, type sysfs_buf, sysfs_emit } from "#linux/sysfs.ts";
 import { container_of, embed, int, type kbuf, type Sleeps, sizeof, struct, u16, u32 } from "#linux/types.ts";
-import { chsc_chp_offline, chsc_chp_online, chsc_chp_vary, chsc_determine_fmt0_channel_path_desc, type chsc_ssd_info } from "./chsc.ts";
-import { type subchannel } from "./cio.ts";
+import {
+  chsc_chp_offline,
+  chsc_chp_online,
+  chsc_chp_vary,
+  chsc_determine_fmt0_channel_path_desc,
+  type chsc_ssd_info,
+} from "./chsc.ts";
+import type { subchannel } from "./cio.ts";
 import { CIO_CRW_EVENT, CIO_MSG_EVENT, CIO_TRACE_EVENT } from "./cio_debug.ts";
 import { crw_register_handler } from "./crw.ts";
 import { css_by_id, css_schedule_eval_all, css_wait_for_slow_path } from "./css.ts";
@@ -158,7 +164,9 @@ function chp_shared_show(dev: device, _attr: object, buf: sysfs_buf): number {
 }
 const dev_attr_shared = DEVICE_ATTR("shared", 0o444, chp_shared_show, null);
 
-const chp_attr_groups: attribute_groups = [{ attrs: [dev_attr_status.attr, dev_attr_type.attr, dev_attr_cmg.attr, dev_attr_shared.attr] }];
+const chp_attr_groups: attribute_groups = [
+  { attrs: [dev_attr_status.attr, dev_attr_type.attr, dev_attr_cmg.attr, dev_attr_shared.attr] },
+];
 
 function chp_release(dev: device): void {
   kfree(to_channelpath(dev));
@@ -243,7 +251,17 @@ function* chp_process_crw(crw0: crw | null, _crw1: crw | null, overflow: number)
     return;
   }
   const c = crw0!;
-  CIO_CRW_EVENT(2, "CRW reports slct=%d, oflw=%d, chn=%d, rsc=%X, anc=%d, erc=%X, rsid=%X\n", c.slct, c.oflw, c.chn, c.rsc, c.anc, c.erc, c.rsid);
+  CIO_CRW_EVENT(
+    2,
+    "CRW reports slct=%d, oflw=%d, chn=%d, rsc=%X, anc=%d, erc=%X, rsid=%X\n",
+    c.slct,
+    c.oflw,
+    c.chn,
+    c.rsc,
+    c.anc,
+    c.erc,
+    c.rsid,
+  );
   // What resetting a path causes needs no handling.
   if (c.slct) {
     CIO_CRW_EVENT(2, "solicited machine check for channel path %02X\n", c.rsid);

@@ -8,20 +8,62 @@
 import { css_chsc_characteristics, css_general_characteristics } from "#asm/css_chars.ts";
 import { chp_id, chp_id_init, channel_path_desc_fmt0, __MAX_CHPID } from "#asm/chpid.ts";
 import { type crw, CRW_RSC_CSS } from "#asm/crw.ts";
-import { type subchannel_id } from "#asm/schid.ts";
+import type { subchannel_id } from "#asm/schid.ts";
 import { EBUSY, EINVAL, EIO, ENODEV, ENOMEM, EOPNOTSUPP, EUSERS } from "#linux/errno.ts";
 import { sprintf } from "#linux/kernel.ts";
 import { kbuild } from "#linux/module.ts";
 import { mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import { GFP_DMA, GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
-import { DEFINE_SPINLOCK, spin_lock_irq, spin_lock_irqsave, spin_unlock_irq, spin_unlock_irqrestore } from "#linux/spinlock.ts";
+import {
+  DEFINE_SPINLOCK,
+  spin_lock_irq,
+  spin_lock_irqsave,
+  spin_unlock_irq,
+  spin_unlock_irqrestore,
+} from "#linux/spinlock.ts";
 import { memcpy, memset } from "#linux/string.ts";
-import { array, b16, b32, b8, bits, bytes, bytestruct, cast_to, embed, inner, type kbuf, type Sleeps, type Spins, struct, u16, u8, sizeof } from "#linux/types.ts";
-import { CHP_FCES_EVENT, CHP_OFFLINE, CHP_ONLINE, CHP_VARY_OFF, CHP_VARY_ON, chp_get_status, chp_link, chp_new, chp_test_bit, chp_update_desc, chpid_to_chp } from "./chp.ts";
+import {
+  array,
+  b16,
+  b32,
+  b8,
+  bits,
+  bytes,
+  bytestruct,
+  cast_to,
+  embed,
+  inner,
+  type kbuf,
+  type Sleeps,
+  type Spins,
+  struct,
+  u16,
+  u8,
+  sizeof,
+} from "#linux/types.ts";
+import {
+  CHP_FCES_EVENT,
+  CHP_OFFLINE,
+  CHP_ONLINE,
+  CHP_VARY_OFF,
+  CHP_VARY_ON,
+  chp_get_status,
+  chp_link,
+  chp_new,
+  chp_test_bit,
+  chp_update_desc,
+  chpid_to_chp,
+} from "./chp.ts";
 import { SUBCHANNEL_TYPE_IO, SUBCHANNEL_TYPE_MSG, type subchannel } from "./cio.ts";
 import { CIO_CRW_EVENT, CIO_MSG_EVENT, CIO_TRACE_EVENT } from "./cio_debug.ts";
 import { crw_register_handler, crw_unregister_handler } from "./crw.ts";
-import { css_schedule_eval, css_schedule_eval_all, css_schedule_reprobe, css_wait_for_slow_path, for_each_subchannel_staged } from "./css.ts";
+import {
+  css_schedule_eval,
+  css_schedule_eval_all,
+  css_schedule_reprobe,
+  css_wait_for_slow_path,
+  for_each_subchannel_staged,
+} from "./css.ts";
 import { chsc } from "./ioasm.ts";
 
 const { per_boot, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
@@ -289,7 +331,13 @@ function* chsc_process_sei_fces_event(sei_area: chsc_sei_nt0_area): Sleeps {
   const link = new chp_link();
   const chpid = new chp_id();
 
-  CIO_CRW_EVENT(4, "chsc: FCES status notification (rs=%02x, rs_id=%04x, FCES-status=%x)\n", sei_area.rs, sei_area.rsid, sei_area.ccdf.$bytes[0]!);
+  CIO_CRW_EVENT(
+    4,
+    "chsc: FCES status notification (rs=%02x, rs_id=%04x, FCES-status=%x)\n",
+    sei_area.rs,
+    sei_area.rsid,
+    sei_area.ccdf.$bytes[0]!,
+  );
 
   if (sei_area.rs !== SEI_RS_CHPID) return;
   chp_id_init(chpid);
@@ -368,7 +416,17 @@ function* chsc_process_crw(crw0: crw | null, _crw1: crw | null, overflow: number
     return;
   }
   const c = crw0!;
-  CIO_CRW_EVENT(2, "CRW reports slct=%d, oflw=%d, chn=%d, rsc=%X, anc=%d, erc=%X, rsid=%X\n", c.slct, c.oflw, c.chn, c.rsc, c.anc, c.erc, c.rsid);
+  CIO_CRW_EVENT(
+    2,
+    "CRW reports slct=%d, oflw=%d, chn=%d, rsc=%X, anc=%d, erc=%X, rsid=%X\n",
+    c.slct,
+    c.oflw,
+    c.chn,
+    c.rsc,
+    c.anc,
+    c.erc,
+    c.rsid,
+  );
 
   CIO_TRACE_EVENT(2, "prcss");
   yield* chsc_process_event_information(s.sei_page!, CHSC_SEI_NT0 | CHSC_SEI_NT2);
@@ -446,7 +504,14 @@ class chsc_scpd extends bytestruct("chsc_scpd", {
   data: bytes(16),
 }) {}
 
-function chsc_determine_channel_path_desc(chpid: chp_id, fmt: number, rfmt: number, c: number, m: number, page: kbuf): number {
+function chsc_determine_channel_path_desc(
+  chpid: chp_id,
+  fmt: number,
+  rfmt: number,
+  c: number,
+  m: number,
+  page: kbuf,
+): number {
   if ((rfmt === 1 || rfmt === 0) && c === 1 && !css_general_characteristics.fcs) return -EINVAL;
   if (rfmt === 2 && !css_general_characteristics.cib) return -EINVAL;
   if (rfmt === 3 && !css_general_characteristics.util_str) return -EINVAL;
@@ -539,7 +604,13 @@ export function* chsc_enable_facility(operation_code: number): Spins<number> {
   memset(s.chsc_page!, 0, PAGE_SIZE);
 
   const ret = __chsc_enable_facility(s.chsc_page!, operation_code);
-  if (ret !== 0) CIO_CRW_EVENT(2, "chsc: sda (oc=%x) failed (rc=%04x)\n", operation_code, cast_to(chsc_sda_area, s.chsc_page!).response.code);
+  if (ret !== 0)
+    CIO_CRW_EVENT(
+      2,
+      "chsc: sda (oc=%x) failed (rc=%04x)\n",
+      operation_code,
+      cast_to(chsc_sda_area, s.chsc_page!).response.code,
+    );
 
   yield* spin_unlock_irqrestore(s.chsc_page_lock, flags);
   return ret;

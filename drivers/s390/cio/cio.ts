@@ -4,8 +4,16 @@
  * cio_set_options(), cio_tm_start_key(), cio_tm_intrg(), the options in cio_start_key().
  */
 import { irb as struct_irb } from "#asm/cio.ts";
-import { type ccw1 } from "#asm/cio.ts";
-import { debug_info_t, debug_hex_ascii_view, debug_register, debug_register_view, debug_set_level, debug_sprintf_view, debug_unregister } from "#asm/debug.ts";
+import type { ccw1 } from "#asm/cio.ts";
+import {
+  type debug_info_t,
+  debug_hex_ascii_view,
+  debug_register,
+  debug_register_view,
+  debug_set_level,
+  debug_sprintf_view,
+  debug_unregister,
+} from "#asm/debug.ts";
 import { get_irq_regs, inc_irq_stat, IO_INTERRUPT, IRQIO_CIO } from "#asm/irq.ts";
 import { __pa, __va, PAGE_DEFAULT_KEY } from "#asm/page.ts";
 import { per_cpu, this_cpu_ptr } from "#asm/percpu.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The three logs of common I/O. Port of drivers/s390/cio/cio_debug.h. */
 import { debug_event, debug_sprintf_event, debug_text_event } from "#asm/debug.ts";
-import { type byte_memory } from "#linux/types.ts";
+import type { byte_memory } from "#linux/types.ts";
 import { cio_globals } from "./cio.ts";
 
 type printf_args = readonly (string | number | bigint | boolean | object | null)[];

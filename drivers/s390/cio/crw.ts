@@ -11,7 +11,7 @@ import { KERN_DEBUG, KERN_WARNING, pr_debug, printk } from "#linux/kernel.ts";
 import { kthread_run } from "#linux/kthread.ts";
 import { kbuild } from "#linux/module.ts";
 import { DEFINE_MUTEX, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
-import { type Sleeps, type Spins } from "#linux/types.ts";
+import type { Sleeps, Spins } from "#linux/types.ts";
 import { DECLARE_WAIT_QUEUE_HEAD, wait_event, wait_event_interruptible, wake_up } from "#linux/wait.ts";
 import { stcrw } from "./ioasm.ts";
 
@@ -67,7 +67,11 @@ function* crw_collect_info(_unused: object | null): Sleeps<number> {
     for (;;) {
       if (chain > 1) {
         const tmp_crw = new struct_crw();
-        printk(KERN_WARNING, "%s: Code does not support more than two chained crws; please report to linux390@de.ibm.com!\n", crw_collect_info.name);
+        printk(
+          KERN_WARNING,
+          "%s: Code does not support more than two chained crws; please report to linux390@de.ibm.com!\n",
+          crw_collect_info.name,
+        );
         const ccode = stcrw(tmp_crw);
         printk(KERN_WARNING, "%s: crw " + REPORTS, crw_collect_info.name, ...parts(tmp_crw));
         printk(KERN_WARNING, "%s: This was crw number %x in the chain\n", crw_collect_info.name, chain);

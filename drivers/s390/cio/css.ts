@@ -49,7 +49,15 @@ import { kbuild } from "#linux/module.ts";
 import { mutex, mutex_destroy, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import { cond_resched } from "#linux/sched.ts";
 import { GFP_DMA, GFP_KERNEL, kfree, kmalloc, kzalloc } from "#linux/slab.ts";
-import { DEFINE_SPINLOCK, spin_lock_init, spin_lock_irq, spin_lock_irqsave, spin_unlock_irq, spin_unlock_irqrestore, spinlock_t } from "#linux/spinlock.ts";
+import {
+  DEFINE_SPINLOCK,
+  spin_lock_init,
+  spin_lock_irq,
+  spin_lock_irqsave,
+  spin_unlock_irq,
+  spin_unlock_irqrestore,
+  spinlock_t,
+} from "#linux/spinlock.ts";
 import { memcpy, memset } from "#linux/string.ts";
 import { type attribute_groups, ATTRIBUTE_GROUPS, type sysfs_buf, sysfs_emit, sysfs_emit_at } from "#linux/sysfs.ts";
 import {
@@ -109,7 +117,7 @@ import { CIO_CRW_EVENT, CIO_MSG_EVENT, CIO_TRACE_EVENT } from "./cio_debug.ts";
 import { crw_register_handler, crw_unregister_handler } from "./crw.ts";
 import { io_subchannel_init } from "./device.ts";
 import {
-  idset,
+  type idset,
   idset_add_set,
   idset_fill,
   idset_free,
@@ -275,7 +283,11 @@ function* call_fn_all_sch(schid: subchannel_id, data: object | null): Sleeps<num
 }
 
 /** Calls `fn_known` for all registered subchannels, then `fn_unknown` for the ids of all others. May sleep. */
-export function* for_each_subchannel_staged(fn_known: known_fn | null, fn_unknown: unknown_fn | null, data: object | null): Sleeps<number> {
+export function* for_each_subchannel_staged(
+  fn_known: known_fn | null,
+  fn_unknown: unknown_fn | null,
+  data: object | null,
+): Sleeps<number> {
   const cb: cb_data = { data, set: null, fn_known_sch: fn_known, fn_unknown_sch: fn_unknown };
 
   if (fn_known && !fn_unknown) return yield* bus_for_each_dev(s.css_bus_type, null, cb, call_fn_known_sch);
@@ -457,7 +469,9 @@ function* driver_override_show(dev: device, _attr: object, buf: sysfs_buf): Slee
 }
 const dev_attr_driver_override = DEVICE_ATTR_RW("driver_override", driver_override_show, driver_override_store);
 
-const default_subch_attr_groups: attribute_groups = [{ attrs: [dev_attr_type.attr, dev_attr_modalias.attr, dev_attr_driver_override.attr] }];
+const default_subch_attr_groups: attribute_groups = [
+  { attrs: [dev_attr_type.attr, dev_attr_modalias.attr, dev_attr_driver_override.attr] },
+];
 
 function chpids_show(dev: device, _attr: object, buf: sysfs_buf): number {
   const sch = to_subchannel(dev);
@@ -762,9 +776,29 @@ function* css_process_crw(crw0: crw | null, crw1: crw | null, overflow: number):
     return;
   }
   const c0 = crw0!;
-  CIO_CRW_EVENT(2, "CRW0 reports slct=%d, oflw=%d, chn=%d, rsc=%X, anc=%d, erc=%X, rsid=%X\n", c0.slct, c0.oflw, c0.chn, c0.rsc, c0.anc, c0.erc, c0.rsid);
+  CIO_CRW_EVENT(
+    2,
+    "CRW0 reports slct=%d, oflw=%d, chn=%d, rsc=%X, anc=%d, erc=%X, rsid=%X\n",
+    c0.slct,
+    c0.oflw,
+    c0.chn,
+    c0.rsc,
+    c0.anc,
+    c0.erc,
+    c0.rsid,
+  );
   if (crw1)
-    CIO_CRW_EVENT(2, "CRW1 reports slct=%d, oflw=%d, chn=%d, rsc=%X, anc=%d, erc=%X, rsid=%X\n", crw1.slct, crw1.oflw, crw1.chn, crw1.rsc, crw1.anc, crw1.erc, crw1.rsid);
+    CIO_CRW_EVENT(
+      2,
+      "CRW1 reports slct=%d, oflw=%d, chn=%d, rsc=%X, anc=%d, erc=%X, rsid=%X\n",
+      crw1.slct,
+      crw1.oflw,
+      crw1.chn,
+      crw1.rsc,
+      crw1.anc,
+      crw1.erc,
+      crw1.rsid,
+    );
   init_subchannel_id(mchk_schid);
   mchk_schid.sch_no = c0.rsid;
   if (crw1) mchk_schid.ssid = (crw1.rsid >> 4) & 3;

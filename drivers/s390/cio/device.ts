@@ -15,11 +15,34 @@ import { kbuild } from "#linux/module.ts";
 import { GFP_DMA, GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import { spin_lock_irq, spin_lock_irqsave, spin_unlock_irq, spin_unlock_irqrestore } from "#linux/spinlock.ts";
 import { memset } from "#linux/string.ts";
-import { type attribute_group, sysfs_create_group, sysfs_remove_group, type sysfs_buf, sysfs_emit } from "#linux/sysfs.ts";
+import {
+  type attribute_group,
+  sysfs_create_group,
+  sysfs_remove_group,
+  type sysfs_buf,
+  sysfs_emit,
+} from "#linux/sysfs.ts";
 import { initialise, type Sleeps, sizeof, type Spins } from "#linux/types.ts";
 import { flush_workqueue, work_pending } from "#linux/workqueue.ts";
-import { CHP_OFFLINE, CHP_ONLINE, CHP_VARY_OFF, CHP_VARY_ON, chp_get_sch_opm, type chp_link, chp_ssd_get_mask } from "./chp.ts";
-import { cio_commit_config, cio_disable_subchannel, cio_enable_subchannel, cio_update_schib, SCH_TODO_UNREG, schib_config, type subchannel, SUBCHANNEL_TYPE_IO } from "./cio.ts";
+import {
+  CHP_OFFLINE,
+  CHP_ONLINE,
+  CHP_VARY_OFF,
+  CHP_VARY_ON,
+  chp_get_sch_opm,
+  type chp_link,
+  chp_ssd_get_mask,
+} from "./chp.ts";
+import {
+  cio_commit_config,
+  cio_disable_subchannel,
+  cio_enable_subchannel,
+  cio_update_schib,
+  SCH_TODO_UNREG,
+  schib_config,
+  type subchannel,
+  SUBCHANNEL_TYPE_IO,
+} from "./cio.ts";
 import { CIO_MSG_EVENT, CIO_TRACE_EVENT } from "./cio_debug.ts";
 import {
   css_driver,
@@ -34,7 +57,6 @@ import {
 import { io_subchannel_private, set_io_private, to_io_private } from "./io_sch.ts";
 
 const { THIS_MODULE, per_boot } = kbuild(import.meta.url);
-
 
 function* io_subchannel_settle(): Sleeps<number> {
   // No ccw device is ever in recognition.
@@ -65,7 +87,12 @@ function initiate_logging(dev: device, _attr: object, _buf: string, _count: numb
   const sch = to_subchannel(dev);
 
   // chsc_siosl() on a machine without that facility.
-  pr_warn("cio: Logging for subchannel 0.%x.%04x failed with errno=%d\n", sch.schid.ssid, sch.schid.sch_no, -EOPNOTSUPP);
+  pr_warn(
+    "cio: Logging for subchannel 0.%x.%04x failed with errno=%d\n",
+    sch.schid.ssid,
+    sch.schid.sch_no,
+    -EOPNOTSUPP,
+  );
   return -EOPNOTSUPP;
 }
 function vpm_show(dev: device, _attr: object, buf: sysfs_buf): number {
@@ -201,7 +228,14 @@ function* io_subchannel_sch_event(sch: subchannel, process: number): Sleeps<numb
     if (!device_is_registered(sch.dev)) break out_unlock;
     if (work_pending(sch.todo_work)) break out_unlock;
     const action = sch_get_action(sch);
-    CIO_MSG_EVENT(2, "event: sch 0.%x.%04x, process=%d, action=%d\n", sch.schid.ssid, sch.schid.sch_no, process, action);
+    CIO_MSG_EVENT(
+      2,
+      "event: sch 0.%x.%04x, process=%d, action=%d\n",
+      sch.schid.ssid,
+      sch.schid.sch_no,
+      process,
+      action,
+    );
     if (action === IO_SCH_NOP) {
       rc = 0;
       break out_unlock;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Sets of subchannel ids: a bitmap. Port of drivers/s390/cio/idset.c. */
 import { __MAX_SUBCHANNEL } from "#asm/cio.ts";
-import { type subchannel_id } from "#asm/schid.ts";
+import type { subchannel_id } from "#asm/schid.ts";
 import { int, opaque, struct } from "#linux/types.ts";
 import { vfree, vmalloc } from "#linux/vmalloc.ts";
 import { css_globals } from "./css.ts";
@@ -62,13 +62,13 @@ export function idset_sch_del(set: idset, schid: subchannel_id): void {
 
 /** Removes `schid` and all that follow it in its subchannel set. */
 export function idset_sch_del_subseq(set: idset, schid: subchannel_id): void {
-  for (let id = schid.sch_no; id < set.num_id; id++) {
-    const bit = schid.ssid * set.num_id + id;
-    if ((bit & 31) === 0 && id + WORD <= set.num_id) {
-      set.bitmap[bit >> 5] = 0;
-      id += WORD - 1;
-    } else idset_del(set, schid.ssid, id);
-  }
+  const { bitmap, num_id } = set;
+  const end = (schid.ssid + 1) * num_id;
+  let bit = schid.ssid * num_id + schid.sch_no;
+
+  for (; bit < end && bit % WORD !== 0; bit++) bitmap[bit >> 5]! &= ~(1 << (bit & 31));
+  // A set of ids is a whole number of words.
+  bitmap.fill(0, bit >> 5, end >> 5);
 }
 
 export function idset_sch_contains(set: idset, schid: subchannel_id): boolean {
@@ -85,10 +85,14 @@ export function idset_add_set(to: idset, from: idset): void {
 
 /** First id of `ssid` from `from` on that is in both sets, or -1. C looks at each id in turn. */
 export function idset_next_common(a: idset, b: idset, ssid: number, from: number): number {
-  for (let id = from; id < a.num_id; id++) {
-    const bit = ssid * a.num_id + id;
-    if ((bit & 31) === 0 && (a.bitmap[bit >> 5]! & b.bitmap[bit >> 5]!) === 0) id += WORD - 1;
-    else if (idset_contains(a, ssid, id) && idset_contains(b, ssid, id)) return id;
+  const first = ssid * a.num_id;
+  const end = first + a.num_id;
+  const [left, right] = [a.bitmap, b.bitmap];
+
+  for (let bit = first + from; bit < end; bit++) {
+    const word = left[bit >> 5]! & right[bit >> 5]!;
+    if (word === 0) bit |= WORD - 1;
+    else if (word & (1 << (bit & 31))) return bit - first;
   }
   return -1;
 }

@@ -5,7 +5,7 @@
  */
 import { dev_get_drvdata, dev_set_drvdata } from "#linux/device.ts";
 import { embed, struct } from "#linux/types.ts";
-import { type subchannel } from "./cio.ts";
+import type { subchannel } from "./cio.ts";
 import { orb } from "./orb.ts";
 
 export class io_subchannel_private extends struct("io_subchannel_private", {

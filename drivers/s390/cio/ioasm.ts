@@ -3,15 +3,27 @@
  * I/O instructions. Port of drivers/s390/cio/ioasm.c. Left out: the tracepoints of trace.h, injected channel report words.
  * Each function gives the condition code; those whose program check C catches give -EIO for it.
  */
-import { type crw } from "#asm/crw.ts";
-import { hw_chsc, hw_csch, hw_hsch, hw_msch, hw_rsch, hw_ssch, hw_stcrw, hw_stsch, hw_tpi, hw_tsch, hw_xsch } from "#asm/ioasm.ts";
-import { type irb } from "#asm/cio.ts";
-import { type subchannel_id } from "#asm/schid.ts";
-import { type tpi_info } from "#asm/tpi.ts";
+import type { crw } from "#asm/crw.ts";
+import {
+  hw_chsc,
+  hw_csch,
+  hw_hsch,
+  hw_msch,
+  hw_rsch,
+  hw_ssch,
+  hw_stcrw,
+  hw_stsch,
+  hw_tpi,
+  hw_tsch,
+  hw_xsch,
+} from "#asm/ioasm.ts";
+import type { irb } from "#asm/cio.ts";
+import type { subchannel_id } from "#asm/schid.ts";
+import type { tpi_info } from "#asm/tpi.ts";
 import { kbuild } from "#linux/module.ts";
-import { type byte_memory } from "#linux/types.ts";
-import { type schib } from "./cio.ts";
-import { type orb } from "./orb.ts";
+import type { byte_memory } from "#linux/types.ts";
+import type { schib } from "./cio.ts";
+import type { orb } from "./orb.ts";
 
 const { EXPORT_SYMBOL } = kbuild(import.meta.url);
 

@@ -5,7 +5,7 @@ import { MAX_ISC } from "#asm/isc.ts";
 import { WARN_ON } from "#linux/kernel.ts";
 import { kbuild } from "#linux/module.ts";
 import { DEFINE_SPINLOCK, spin_lock, spin_unlock } from "#linux/spinlock.ts";
-import { type Spins } from "#linux/types.ts";
+import type { Spins } from "#linux/types.ts";
 
 const { per_boot, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The region for halt and clear. Port of drivers/s390/cio/vfio_ccw_async.c. */
 import { EAGAIN, EFAULT, EINVAL } from "#linux/errno.ts";
-import { type loff_ptr } from "#linux/fs.ts";
+import type { loff_ptr } from "#linux/fs.ts";
 import { mutex_lock, mutex_trylock, mutex_unlock } from "#linux/mutex.ts";
 import { bytes_at, type Sleeps, sizeof } from "#linux/types.ts";
 import { copy_from_user, copy_to_user } from "#linux/uaccess.ts";

@@ -2,7 +2,7 @@
 /** The regions that show the subchannel and its channel reports. Port of drivers/s390/cio/vfio_ccw_chp.c. */
 import { EFAULT, EINVAL, ENODEV } from "#linux/errno.ts";
 import { eventfd_signal } from "#linux/eventfd.ts";
-import { type loff_ptr } from "#linux/fs.ts";
+import type { loff_ptr } from "#linux/fs.ts";
 import { list_del, list_empty, list_first_entry_or_null } from "#linux/list.ts";
 import { mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import { kfree } from "#linux/slab.ts";

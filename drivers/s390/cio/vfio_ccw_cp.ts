@@ -16,7 +16,7 @@ import {
 } from "#asm/cio.ts";
 import { idal_nr_words } from "#asm/idals.ts";
 import { __pa, __va, behind, PAGE_DEFAULT_KEY, page_to_phys, virt_to_phys } from "#asm/page.ts";
-import { type scsw } from "#asm/scsw.ts";
+import type { scsw } from "#asm/scsw.ts";
 import { dev_warn } from "#linux/device.ts";
 import { EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP } from "#linux/errno.ts";
 import { IOMMU_READ, IOMMU_WRITE } from "#linux/iommu.ts";

@@ -3,7 +3,7 @@
 import { VFIO_CCW_ISC } from "#asm/isc.ts";
 import { __pa } from "#asm/page.ts";
 import { this_cpu_ptr } from "#asm/percpu.ts";
-import { type subchannel_id } from "#asm/schid.ts";
+import type { subchannel_id } from "#asm/schid.ts";
 import {
   SCSW_ACTL_CLEAR_PEND,
   SCSW_ACTL_HALT_PEND,

@@ -5,7 +5,7 @@ import { dev_get_drvdata, dev_notice, dev_notice_ratelimited, dev_set_drvdata } 
 import { IS_ERR, PTR_ERR } from "#linux/err.ts";
 import { EAGAIN, EFAULT, EINVAL, ENODEV, ENOMEM, ENOTTY } from "#linux/errno.ts";
 import { type eventfd_ctx, eventfd_ctx_fdget, eventfd_ctx_put, eventfd_signal } from "#linux/eventfd.ts";
-import { type loff_ptr } from "#linux/fs.ts";
+import type { loff_ptr } from "#linux/fs.ts";
 import { type mdev_device, mdev_driver } from "#linux/mdev.ts";
 import { kbuild } from "#linux/module.ts";
 import { mutex_lock, mutex_trylock, mutex_unlock } from "#linux/mutex.ts";

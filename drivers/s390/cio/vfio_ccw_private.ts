@@ -5,8 +5,8 @@ import { crw } from "#asm/crw.ts";
 import { debug_event, debug_sprintf_event, debug_text_event } from "#asm/debug.ts";
 import { scsw } from "#asm/scsw.ts";
 import { completion } from "#linux/completion.ts";
-import { type eventfd_ctx } from "#linux/eventfd.ts";
-import { type loff_ptr } from "#linux/fs.ts";
+import type { eventfd_ctx } from "#linux/eventfd.ts";
+import type { loff_ptr } from "#linux/fs.ts";
 import { list_head } from "#linux/list.ts";
 import { mdev_parent, mdev_type } from "#linux/mdev.ts";
 import { mutex } from "#linux/mutex.ts";
@@ -24,13 +24,8 @@ import {
 } from "#linux/types.ts";
 import { vfio_device } from "#linux/vfio.ts";
 import { work_struct } from "#linux/workqueue.ts";
-import {
-  type ccw_cmd_region,
-  type ccw_crw_region,
-  type ccw_io_region,
-  type ccw_schib_region,
-} from "#uapi/linux/vfio_ccw.ts";
-import { type subchannel } from "./cio.ts";
+import type { ccw_cmd_region, ccw_crw_region, ccw_io_region, ccw_schib_region } from "#uapi/linux/vfio_ccw.ts";
+import type { subchannel } from "./cio.ts";
 import { channel_program } from "./vfio_ccw_cp.ts";
 import { vfio_ccw_globals } from "./vfio_ccw_drv.ts";
 import { vfio_ccw_jumptable } from "./vfio_ccw_fsm.ts";

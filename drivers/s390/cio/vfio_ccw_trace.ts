@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Tracepoints of the vfio_ccw driver. Port of drivers/s390/cio/vfio_ccw_trace.c and vfio_ccw_trace.h. */
-import { type subchannel_id } from "#asm/schid.ts";
+import type { subchannel_id } from "#asm/schid.ts";
 import { TRACE_EVENT } from "#linux/tracepoint.ts";
 
 const TRACE_SYSTEM = "vfio_ccw";

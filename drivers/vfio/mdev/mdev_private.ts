@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the files of the mdev core share. */
-import { type kobject } from "#linux/kobject.ts";
+import type { kobject } from "#linux/kobject.ts";
 import { mdev_type } from "#linux/mdev.ts";
 import { container_of } from "#linux/types.ts";
 

@@ -146,7 +146,7 @@ function* mdev_type_release(kobj: kobject): Sleeps {
 
   pr_debug("Releasing group %s\n", kobj.name);
   // Pairs with the get in mdev_type_add()
-  yield* put_device(type.parent!.dev!);
+  yield* put_device(type.parent!.dev);
 }
 
 const mdev_type_ktype: kobj_type = {
@@ -197,7 +197,7 @@ function* mdev_type_remove(type: mdev_type): Sleeps {
 /** Context: may sleep. */
 export function* parent_remove_sysfs_files(parent: mdev_parent): Sleeps {
   for (let i = 0; i < parent.nr_types; i++) yield* mdev_type_remove(parent.types!.at(i)!);
-  yield* kset_unregister(parent.mdev_types_kset!);
+  yield* kset_unregister(parent.mdev_types_kset);
 }
 
 /** The directory mdev_supported_types with its types. @return 0 or errno. Context: may sleep. */

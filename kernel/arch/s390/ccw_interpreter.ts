@@ -3,8 +3,19 @@
  * A channel program run to its end within START SUBCHANNEL, one CCW after the other. The rules are those of an emulated
  * machine (s390-ccw-virtio), faults included: there is no data chaining, and a transfer starts over at each further IDAW.
  */
-import { CCW_CMD_BASIC_SENSE, CCW_CMD_NOOP, CCW_CMD_SENSE_ID, CCW_CMD_TIC, CCW_FLAG_CC, CCW_FLAG_DC, CCW_FLAG_IDA, CCW_FLAG_SKIP, CCW_FLAG_SLI, CCW_FLAG_SUSPEND } from "#asm/cio.ts";
-import { type hw_orb } from "./hw_schib.ts";
+import {
+  CCW_CMD_BASIC_SENSE,
+  CCW_CMD_NOOP,
+  CCW_CMD_SENSE_ID,
+  CCW_CMD_TIC,
+  CCW_FLAG_CC,
+  CCW_FLAG_DC,
+  CCW_FLAG_IDA,
+  CCW_FLAG_SKIP,
+  CCW_FLAG_SLI,
+  CCW_FLAG_SUSPEND,
+} from "#asm/cio.ts";
+import type { hw_orb } from "./hw_schib.ts";
 import { read_real, write_real } from "./real_memory.ts";
 
 const CCW_FLAG_MIDA = 0x01;
@@ -118,7 +129,12 @@ function fetch(address: number, fmt1: boolean): ccw | null {
   const v = new DataView(b.buffer);
   if (fmt1) return { cmd_code: v.getUint8(0), flags: v.getUint8(1), count: v.getUint16(2), cda: v.getUint32(4) };
   const tic = (v.getUint8(0) & 0xf) === CCW_CMD_TIC;
-  return { cmd_code: tic ? CCW_CMD_TIC : v.getUint8(0), flags: tic ? 0 : v.getUint8(4), count: tic ? 0 : v.getUint16(6), cda: v.getUint32(0) & 0xffffff };
+  return {
+    cmd_code: tic ? CCW_CMD_TIC : v.getUint8(0),
+    flags: tic ? 0 : v.getUint8(4),
+    count: tic ? 0 : v.getUint16(6),
+    cda: v.getUint32(0) & 0xffffff,
+  };
 }
 
 function execute(p: program, c: ccw, unit: command_set): ccw_ending {

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Devices that can be attached to a subchannel: one that ends every program at once, and one that a test makes wait. */
 import { DEV_STAT_CHN_END, DEV_STAT_DEV_END, DEV_STAT_UNIT_CHECK, SNS0_CMD_REJECT } from "#asm/scsw.ts";
-import { type ccw_ending, type command_set, type data_stream, type program, run_program, SENSE_BYTES } from "./ccw_interpreter.ts";
-import { type hw_orb } from "./hw_schib.ts";
+import {
+  type ccw_ending,
+  type command_set,
+  type data_stream,
+  type program,
+  run_program,
+  SENSE_BYTES,
+} from "./ccw_interpreter.ts";
+import type { hw_orb } from "./hw_schib.ts";
 
 /** How a channel program ends. */
 export type program_end = "end" | "program-check" | "reject";

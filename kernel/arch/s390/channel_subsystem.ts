@@ -6,8 +6,8 @@
 import { per_boot } from "../../boot.ts";
 import { early_initcall } from "../../init.ts";
 import { raise_irq } from "../../sched/interrupts.ts";
-import { crw, CRW_ERC_INIT, CRW_ERC_IPARM, CRW_ERC_PERRN, CRW_RSC_CPATH, CRW_RSC_SCH } from "#asm/crw.ts";
-import { type subchannel_id } from "#asm/schid.ts";
+import { type crw, CRW_ERC_INIT, CRW_ERC_IPARM, CRW_ERC_PERRN, CRW_RSC_CPATH, CRW_RSC_SCH } from "#asm/crw.ts";
+import type { subchannel_id } from "#asm/schid.ts";
 import { on_s390 } from "#asm/setup.ts";
 import { tpi_info } from "#asm/tpi.ts";
 import { type byte_memory, cast_to, type Spins } from "#linux/types.ts";
@@ -24,7 +24,11 @@ const EIO = 5;
 export interface subchannel_plan extends Omit<subchannel_config, "device"> {
   readonly device: () => channel_device;
 }
-const DEFAULT_PLAN: readonly subchannel_plan[] = [0, 1, 2].map((n) => ({ sch_no: n, devno: 0x1000 + n, device: () => new simple_device() }));
+const DEFAULT_PLAN: readonly subchannel_plan[] = [0, 1, 2].map((n) => ({
+  sch_no: n,
+  devno: 0x1000 + n,
+  device: () => new simple_device(),
+}));
 const plan = { subchannels: DEFAULT_PLAN };
 
 /** Configures the machine that the next boot() switches on; without arguments, three simple devices. From outside. */
@@ -67,7 +71,8 @@ function plug(into: Map<number, hw_subchannel>, c: subchannel_config): hw_subcha
 /* Interruptions. They float: any CPU may take them, lowest subclass number first. */
 
 function interrupt(sch: hw_subchannel): void {
-  if (isc_enabled(sch.isc)) raise_irq({ name: `I/O 0.${sch.ssid}.${sch.sch_no.toString(16).padStart(4, "0")}`, handler: io_interruption });
+  if (isc_enabled(sch.isc))
+    raise_irq({ name: `I/O 0.${sch.ssid}.${sch.sch_no.toString(16).padStart(4, "0")}`, handler: io_interruption });
 }
 function isc_enabled(isc: number): boolean {
   return (ctl_store(6) & (1 << (31 - isc))) !== 0;
@@ -244,7 +249,11 @@ export const hw = {
     subchannel_report(ssid, sch_no);
   },
   /** The device ends the program that it holds. `cpa`: real address, `residual`: bytes. */
-  complete(sch_no: number, how: { ended?: "end" | "program-check" | "reject"; cpa?: number; residual?: number } = {}, ssid = 0): void {
+  complete(
+    sch_no: number,
+    how: { ended?: "end" | "program-check" | "reject"; cpa?: number; residual?: number } = {},
+    ssid = 0,
+  ): void {
     find(sch_no, ssid).end(how.ended ?? "end", how.cpa ?? 0, how.residual ?? 0);
   },
   /** The device answers a halt or a clear that it held back. */
@@ -272,7 +281,12 @@ export const hw = {
         if (p.pim & bit && p.chpid.$bytes[i] === chpid) p.pam = (p.pam & ~bit) | (bit & mask);
       }
     }
-    queue_report({ rsc: CRW_RSC_CPATH, erc: event === "online" ? CRW_ERC_INIT : CRW_ERC_PERRN, rsid: chpid, chain: false });
+    queue_report({
+      rsc: CRW_RSC_CPATH,
+      erc: event === "online" ? CRW_ERC_INIT : CRW_ERC_PERRN,
+      rsid: chpid,
+      chain: false,
+    });
   },
   /** The subchannel as the machine has it, for tests to look at. */
   subchannel(sch_no: number, ssid = 0): hw_subchannel | null {

@@ -3,7 +3,7 @@
  * s390 debug feature (s390dbf). Port of arch/s390/kernel/debug.c.
  *
  * An entry is an object and not a piece of a page, but pages are counted: a log wraps where C's wraps. Left out: exceptions,
- * static areas, the sysctls, and the files in debugfs; debug_view(), debug_level() and debug_flush() stand for them.
+ * static areas, the sysctls, and the files of the views that show entries; debug_view() and debug_flush() stand for those.
  */
 import { per_boot } from "../../boot.ts";
 import { sprintf, type printf_arg } from "../../lib/vsprintf.ts";
@@ -11,6 +11,8 @@ import { byte_order } from "../../lib/bytestruct.ts";
 import { pr_err, pr_info } from "../../printk.ts";
 import { smp_processor_id } from "../../sched/task.ts";
 import { clock } from "../../time/clock.ts";
+import { debug_create_dir, debug_create_view, debug_remove_dir } from "./debug_files.ts";
+import type { dentry } from "#linux/debugfs.ts";
 import { DEFINE_MUTEX, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import { refcount_dec_and_test, refcount_set, refcount_t } from "#linux/refcount.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
@@ -57,6 +59,8 @@ export class debug_info_t extends struct("debug_info", {
   active_entry: int(),
   views: opaque<debug_view_t[]>(() => []),
   name: str(),
+  mode: int(),
+  debugfs_root_entry: opaque<dentry | null>(() => null),
 }) {}
 
 const s = per_boot(() => ({
@@ -78,7 +82,13 @@ function entries_per_page(id: debug_info_t): number {
   return Math.floor(PAGE_SIZE / id.entry_size);
 }
 
-function debug_info_alloc(name: string, pages_per_area: number, nr_areas: number, buf_size: number, level: number): debug_info_t | null {
+function debug_info_alloc(
+  name: string,
+  pages_per_area: number,
+  nr_areas: number,
+  buf_size: number,
+  level: number,
+): debug_info_t | null {
   const rc = kzalloc(debug_info_t, GFP_KERNEL);
   if (!rc) return null;
   rc.pages_per_area = pages_per_area;
@@ -95,7 +105,12 @@ function debug_info_free(db_info: debug_info_t): void {
   kfree(db_info);
 }
 
-function debug_info_create(name: string, pages_per_area: number, nr_areas: number, buf_size: number): debug_info_t | null {
+function debug_info_create(
+  name: string,
+  pages_per_area: number,
+  nr_areas: number,
+  buf_size: number,
+): debug_info_t | null {
   const rc = debug_info_alloc(name, pages_per_area, nr_areas, buf_size, DEBUG_DEFAULT_LEVEL);
   if (rc) refcount_set(rc.ref_count, 1);
   return rc;
@@ -107,6 +122,7 @@ function debug_info_put(db_info: debug_info_t | null): void {
 }
 
 function _debug_register(id: debug_info_t): void {
+  debug_create_dir(id);
   if (!s.debug_area_first) {
     s.debug_area_first = id;
     id.prev = null;
@@ -128,12 +144,13 @@ export function* debug_register_mode(
   pages_per_area: number,
   nr_areas: number,
   buf_size: number,
-  _mode: number,
+  mode: number,
   _uid: number,
   _gid: number,
 ): Sleeps<debug_info_t | null> {
   const rc = debug_info_create(name, pages_per_area, nr_areas, buf_size);
   if (rc) {
+    rc.mode = mode & ~0o111;
     yield* mutex_lock(s.debug_mutex);
     _debug_register(rc);
     mutex_unlock(s.debug_mutex);
@@ -147,7 +164,12 @@ export function* debug_register_mode(
  * Creates a log. @name: what debug_view() finds it by; @pages_per_area, @nr_areas: its size; @buf_size: bytes of data in an entry
  * @return the log, or NULL when there is no memory. Context: process, may sleep
  */
-export function debug_register(name: string, pages_per_area: number, nr_areas: number, buf_size: number): Sleeps<debug_info_t | null> {
+export function debug_register(
+  name: string,
+  pages_per_area: number,
+  nr_areas: number,
+  buf_size: number,
+): Sleeps<debug_info_t | null> {
   return debug_register_mode(name, pages_per_area, nr_areas, buf_size, 0o600, 0, 0);
 }
 
@@ -156,6 +178,7 @@ function _debug_unregister(id: debug_info_t): void {
   if (id === s.debug_area_last) s.debug_area_last = id.prev;
   if (id.prev) id.prev.next = id.next;
   if (id.next) id.next.prev = id.prev;
+  debug_remove_dir(id);
 }
 
 /** Gives a log back; NULL is allowed. Context: process, may sleep */
@@ -190,7 +213,11 @@ export function debug_stop_all(): void {
 }
 
 // C holds id->lock here; nothing can come between, so nobody is ever found holding it.
-function debug_finish_entry(id: debug_info_t, level: number, what: { data?: Uint8Array; string?: string; args?: readonly printf_arg[] }): debug_entry_t {
+function debug_finish_entry(
+  id: debug_info_t,
+  level: number,
+  what: { data?: Uint8Array; string?: string; args?: readonly printf_arg[] },
+): debug_entry_t {
   const entry = {
     clock: clock.ns,
     level,
@@ -222,9 +249,19 @@ function debug_event_common(id: debug_info_t, level: number, buf: Uint8Array, le
  * Logs `length` bytes. @data: memory, or an integer of `length` bytes that C takes the address of
  * @return the last entry written, or NULL. Any context.
  */
-export function debug_event(id: debug_info_t | null, level: number, data: byte_memory | number, length: number): debug_entry_t | null {
+export function debug_event(
+  id: debug_info_t | null,
+  level: number,
+  data: byte_memory | number,
+  length: number,
+): debug_entry_t | null {
   if (!id || level > id.level || id.pages_per_area === 0) return null;
-  return debug_event_common(id, level, typeof data === "number" ? integer_bytes(BigInt(data), length) : data.$bytes, length);
+  return debug_event_common(
+    id,
+    level,
+    typeof data === "number" ? integer_bytes(BigInt(data), length) : data.$bytes,
+    length,
+  );
 }
 export function debug_int_event(id: debug_info_t | null, level: number, tag: number): debug_entry_t | null {
   return debug_event(id, level, tag, 4);
@@ -244,7 +281,12 @@ function debug_count_numargs(string: string): number {
 }
 
 /** Logs a format and its arguments, of which as many are kept as fit in an entry. Any context. */
-export function debug_sprintf_event(id: debug_info_t | null, level: number, string: string, ...args: readonly printf_arg[]): debug_entry_t | null {
+export function debug_sprintf_event(
+  id: debug_info_t | null,
+  level: number,
+  string: string,
+  ...args: readonly printf_arg[]
+): debug_entry_t | null {
   if (!id || level > id.level) return null;
   if (!s.debug_active || id.pages_per_area === 0) return null;
   const numargs = Math.min(debug_count_numargs(string), Math.floor(id.buf_size / SIZEOF_LONG) - 1);
@@ -255,10 +297,16 @@ export function debug_sprintf_event(id: debug_info_t | null, level: number, stri
 export function debug_register_view(id: debug_info_t | null, view: debug_view_t): number {
   if (!id) return 0;
   if (id.views.length === DEBUG_MAX_VIEWS) {
-    pr_err("s390dbf: Registering view %s/%s would exceed the maximum number of views %i\n", id.name, view.name, DEBUG_MAX_VIEWS);
+    pr_err(
+      "s390dbf: Registering view %s/%s would exceed the maximum number of views %i\n",
+      id.name,
+      view.name,
+      DEBUG_MAX_VIEWS,
+    );
     return -1;
   }
   id.views = [...id.views, view];
+  debug_create_view(id, view.name);
   return 0;
 }
 export function debug_unregister_view(id: debug_info_t | null, view: debug_view_t): number {

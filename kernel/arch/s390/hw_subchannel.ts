@@ -29,8 +29,8 @@ import {
   CHARS_INVALID,
   CHARS_MBFC,
   CHARS_XMWME,
-  hw_irb,
-  hw_orb,
+  type hw_irb,
+  type hw_orb,
   hw_schib,
   PMCW_DNV,
   PMCW_ENA,
@@ -210,7 +210,8 @@ export class hw_subchannel {
     const active = SCSW_ACTL_SCHACT | SCSW_ACTL_DEVACT;
     scsw.actl &= ~SCSW_ACTL_HALT_PEND;
     scsw.stctl |= SCSW_STCTL_STATUS_PEND;
-    if (scsw.actl & active || !(scsw.actl & (SCSW_ACTL_START_PEND | SCSW_ACTL_SUSPENDED))) scsw.dstat = DEV_STAT_DEV_END;
+    if (scsw.actl & active || !(scsw.actl & (SCSW_ACTL_START_PEND | SCSW_ACTL_SUSPENDED)))
+      scsw.dstat = DEV_STAT_DEV_END;
     if (scsw.actl & (active | SCSW_ACTL_SUSPENDED)) scsw.cstat = 0;
     // Nothing runs any more: TEST SUBCHANNEL does not reset what is active.
     scsw.actl &= ~active;

@@ -3,7 +3,7 @@
 import { per_boot } from "../../boot.ts";
 import { crw_handle_channel_report } from "#asm/crw.ts";
 import { tpi_info } from "#asm/tpi.ts";
-import { type Spins } from "#linux/types.ts";
+import type { Spins } from "#linux/types.ts";
 import { per_cpu, this_cpu_ptr } from "./percpu.ts";
 
 export const EXT_INTERRUPT = 0;
@@ -32,7 +32,13 @@ const s = per_boot(() => ({
 }));
 
 /** Installs the one handler of an interrupt. @return 0 or -EBUSY. Context: process */
-export function request_irq(irq: number, handler: irq_handler_t, _flags: number, name: string, dev_id: object | null): number {
+export function request_irq(
+  irq: number,
+  handler: irq_handler_t,
+  _flags: number,
+  name: string,
+  dev_id: object | null,
+): number {
   if (s.actions.has(irq)) return -16;
   s.actions.set(irq, { handler, name, dev_id });
   return 0;

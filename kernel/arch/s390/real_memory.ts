@@ -51,7 +51,7 @@ export function real_memory(address: bigint): { readonly memory: byte_memory; re
 /** `n` bytes from a real address on, or NULL if not all of them are there. */
 export function read_real(address: bigint, n: number): Uint8Array | null {
   const bytes = new Uint8Array(n);
-  for (let done = 0; done < n; ) {
+  for (let done = 0; done < n;) {
     const there = real_memory(address + BigInt(done));
     if (!there) return null;
     const part = Math.min(n - done, there.memory.$bytes.length - there.at);
@@ -62,7 +62,7 @@ export function read_real(address: bigint, n: number): Uint8Array | null {
 }
 /** Stores bytes at a real address. @return false if there is no memory for some of them */
 export function write_real(address: bigint, bytes: Uint8Array): boolean {
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     const there = real_memory(address + BigInt(done));
     if (!there) return false;
     const part = Math.min(bytes.length - done, there.memory.$bytes.length - there.at);

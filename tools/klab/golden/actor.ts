@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** The program that performs a trace: its descriptors, memory and children, and what the calls of a trace are made of. */
+import type { user_process } from "../../../kernel/fs/process.ts";
+import type { Sleeps } from "../../../kernel/sched/types.ts";
+import { InputError } from "../errors.ts";
+import type { Kernel } from "../states/load.ts";
+import type { Args } from "./args.ts";
+import { hexOf } from "./constants.ts";
+import { libc, type LibcResult } from "./errno.ts";
+
+/** What came of a call; what is missing is empty. */
+export interface Outcome {
+  readonly ret?: number;
+  readonly errno?: string;
+  /** The caller's buffer afterwards. */
+  readonly out?: string;
+  readonly res?: Readonly<Record<string, unknown>>;
+  readonly text?: string;
+}
+
+/** A process that writes to a file and may hang in it. */
+export interface Child {
+  readonly pid: number;
+  /** What its write gave, once it has. */
+  result: LibcResult | null;
+}
+
+/** Memory that addresses of a trace lie in. */
+interface DmaBuffer {
+  readonly vaddr: bigint;
+  readonly iova: bigint;
+  readonly length: number;
+}
+
+const NO_FD = -1;
+
+export class Actor {
+  readonly kernel: Kernel;
+  readonly u: user_process;
+  readonly fds = new Map<string, number>();
+  readonly children = new Map<string, Child>();
+  dma: DmaBuffer | null = null;
+
+  constructor(kernel: Kernel, u: user_process) {
+    this.kernel = kernel;
+    this.u = u;
+  }
+
+  /** Number of the descriptor called `name`; one that is not open is what -1 is to the kernel. */
+  fd(name: string): number {
+    return this.fds.get(name) ?? NO_FD;
+  }
+  child(name: string): Child {
+    const child = this.children.get(name);
+    if (!child) throw new InputError(`there is no child ${name}`);
+    return child;
+  }
+
+  /** A call that gives a descriptor, which is called `as` from now on. */
+  *opens(call: Sleeps<number>, as: string): Sleeps<Outcome> {
+    const fd = yield* call;
+    if (fd >= 0) this.fds.set(as, fd);
+    return libc(Math.min(fd, 0));
+  }
+
+  /** Fresh memory with @bytes in it. */
+  *place(bytes: Uint8Array): Sleeps<bigint> {
+    const addr = yield* this.u.alloc(Math.max(1, bytes.length));
+    this.u.poke(addr, bytes);
+    return addr;
+  }
+  *free(addr: bigint, bytes: Uint8Array): Sleeps {
+    yield* this.u.munmap(addr, Math.max(1, bytes.length));
+  }
+
+  /** An ioctl on a buffer. @return with the buffer as it is afterwards */
+  *ioctlOn(fd: number, request: number, buffer: Uint8Array): Sleeps<Outcome & { readonly bytes: Uint8Array }> {
+    const addr = yield* this.place(buffer);
+    const ret = yield* this.u.ioctl(fd, request, addr);
+    const bytes = this.u.peek(addr, buffer.length);
+    yield* this.free(addr, buffer);
+    return { ...libc(ret), out: hexOf(bytes), bytes };
+  }
+
+  /** Where a byte of the DMA buffer is in the program's memory. */
+  at(iova: bigint, length: number): bigint {
+    const dma = this.dma;
+    if (!dma || iova < dma.iova || iova + BigInt(length) > dma.iova + BigInt(dma.length))
+      throw new InputError(`0x${iova.toString(16)} is not in the buffer`);
+    return dma.vaddr + iova - dma.iova;
+  }
+  /** `length` bytes of the DMA buffer. */
+  data(iova: bigint, length: number): string {
+    return hexOf(this.u.peek(this.at(iova, length), length));
+  }
+
+  /** open, one write of `data`, close. */
+  *writeFile(args: Args): Sleeps<LibcResult> {
+    return libc(yield* this.u.sysfs_write(args.text("path"), args.text("data")));
+  }
+}
