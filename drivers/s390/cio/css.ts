@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * The channel subsystem's bus. Port of drivers/s390/cio/css.c and css.h. Left out: channel measurement (cm_enable), the DMA
+ * The channel subsystem's bus. Port of drivers/s390/cio/css.c and css.h. Left out: channel measurement (cm_enable, and
+ * css_reboot_event(), which ends it), chsc_get_cssid_iid(), the DMA
  * pool (cio_gp_dma_*), path group ids, adapter interrupts, /proc/cio_settle. Subchannels that no driver has asked about are
  * looked at as in C, but the loop over all possible ids skips those for which nothing is to be done.
  */

@@ -15,10 +15,19 @@ const s = per_boot(() => ({
   objects: new Map<number, kobj_memory>(),
 }));
 
+/** Known objects from which on those that are gone are looked for. */
+const MANY = 256;
+
+/* Freed structs are kept: whoever comes to one by its address has used memory that is gone. */
+function forget_freed_bytes(): void {
+  for (const [address, object] of s.objects) if (object.$mem.freed && "$bytes" in object) s.objects.delete(address);
+}
+
 /** The real address of an object, as 64 bits; NULL is 0. Any context. */
 export function virt_to_phys(object: kobj_memory | null): bigint {
   if (!object) return 0n;
   const address = addr_of(object);
+  if (s.objects.size > MANY) forget_freed_bytes();
   s.objects.set(address, object);
   return BigInt(address);
 }

@@ -10,12 +10,14 @@ import { libc } from "./errno.ts";
 type Call = (a: Actor, args: Args) => Sleeps<Outcome>;
 
 const IO_REGION = 124;
-const PAGE = 4096;
 /** How often it is looked whether a child is done or a directory is gone. */
 const POLL_MS = 20;
 
 const vfio = (name: string): number => VFIO_IOCTLS.get(name) ?? 0;
-const text = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
+const status = ({ ret, errno }: Outcome): Outcome => ({
+  ...(ret === undefined ? {} : { ret }),
+  ...(errno === undefined ? {} : { errno }),
+});
 
 function* mmapAnon(a: Actor, args: Args): Sleeps<Outcome> {
   const length = args.number("len");
@@ -146,8 +148,8 @@ function* pwrite(a: Actor, args: Args): Sleeps<Outcome> {
 function* plainIoctl(a: Actor, args: Args, request: number): Sleeps<Outcome> {
   const fd = a.fd(args.text("fd"));
   if (!args.has("in")) return libc(yield* a.u.ioctl(fd, request, args.has("arg") ? args.big("arg") : 0n));
-  const { bytes: _, ...outcome } = yield* a.ioctlOn(fd, request, args.buffer((name) => a.fd(name)));
-  return outcome;
+  const done = yield* a.ioctlOn(fd, request, args.buffer((name) => a.fd(name)));
+  return { ...status(done), ...(done.out === undefined ? {} : { out: done.out }) };
 }
 function* ioctl(a: Actor, args: Args): Sleeps<Outcome> {
   return yield* plainIoctl(a, args, args.number("request"));
@@ -169,8 +171,7 @@ function* mapDma(a: Actor, args: Args): Sleeps<Outcome> {
   v.setBigUint64(8, BigInt.asUintN(64, (a.dma?.vaddr ?? 0n) + args.big("vaddr_off")));
   v.setBigUint64(16, BigInt.asUintN(64, args.big("iova")));
   v.setBigUint64(24, BigInt.asUintN(64, args.big("size")));
-  const { ret, errno } = yield* a.ioctlOn(a.fd(args.text("fd")), vfio("VFIO_IOMMU_MAP_DMA"), new Uint8Array(v.buffer));
-  return { ret, errno } as Outcome;
+  return status(yield* a.ioctlOn(a.fd(args.text("fd")), vfio("VFIO_IOMMU_MAP_DMA"), new Uint8Array(v.buffer)));
 }
 function* unmapDma(a: Actor, args: Args): Sleeps<Outcome> {
   const v = new DataView(new ArrayBuffer(24));
@@ -180,7 +181,7 @@ function* unmapDma(a: Actor, args: Args): Sleeps<Outcome> {
   v.setBigUint64(16, BigInt.asUintN(64, args.big("size")));
   const done = yield* a.ioctlOn(a.fd(args.text("fd")), vfio("VFIO_IOMMU_UNMAP_DMA"), new Uint8Array(v.buffer));
   const size = new DataView(done.bytes.buffer).getBigUint64(16);
-  return { ret: done.ret, errno: done.errno, res: { size: `0x${size.toString(16)}` } } as Outcome;
+  return { ...status(done), res: { size: `0x${size.toString(16)}` } };
 }
 function* setIrqs(a: Actor, args: Args): Sleeps<Outcome> {
   const buffer = new Uint8Array(64);
@@ -188,8 +189,7 @@ function* setIrqs(a: Actor, args: Args): Sleeps<Outcome> {
   for (const [i, name] of ["argsz", "flags", "index", "start", "count"].entries()) v.setUint32(4 * i, args.number(name));
   buffer.set(bytesOf(args.text("data")), 20);
   args.putFds(buffer, 20, (name) => a.fd(name));
-  const { ret, errno } = yield* a.ioctlOn(a.fd(args.text("fd")), vfio("VFIO_DEVICE_SET_IRQS"), buffer);
-  return { ret, errno } as Outcome;
+  return status(yield* a.ioctlOn(a.fd(args.text("fd")), vfio("VFIO_DEVICE_SET_IRQS"), buffer));
 }
 
 const O_RDWR_CLOEXEC = 0o2000002;
@@ -238,14 +238,8 @@ function* fifo(a: Actor, args: Args): Sleeps<Outcome> {
   const calls: unknown[] = [];
   for (const entry of args.list("calls")) {
     const { call, ...rest } = entry as { call: string };
-    const { ret, errno, out, res } = yield* callOf(call)(a, new Args(rest));
-    const size = res?.["size"];
-    calls.push({
-      ret,
-      ...(errno === undefined ? {} : { errno }),
-      ...(out === undefined ? {} : { out }),
-      ...(size === undefined ? {} : { size }),
-    });
+    const done = yield* callOf(call)(a, new Args(rest));
+    calls.push({ ...status(done), ...(done.out === undefined ? {} : { out: done.out }), ...done.res });
   }
   const count = yield* a.u.eventfd_read(a.fd(args.text("eventfd")), args.number("wait_ms"));
   return { ret: 0, res: { calls, eventfd: Number(count) } };
