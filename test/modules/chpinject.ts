@@ -4,20 +4,14 @@
  * /sys/kernel/debug/chpinject/fire calls the chp_event function of the driver that the subchannel is bound to.
  */
 import { chp_link } from "../../drivers/s390/cio/chp.ts";
-import {
-  css_driver,
-  css_driver_register,
-  css_driver_unregister,
-  to_cssdriver,
-  to_subchannel,
-} from "../../drivers/s390/cio/css.ts";
+import { css_driver, css_driver_register, css_driver_unregister, subchannel } from "../../drivers/s390/cio/css.ts";
 import { debugfs_create_dir, debugfs_create_file, debugfs_remove, type dentry } from "../../include/linux/debugfs.ts";
 import { bus_find_device_by_name, type bus_type, put_device } from "../../include/linux/device.ts";
 import { EFAULT, EINVAL, ENODEV } from "../../include/linux/errno.ts";
 import type { file, file_operations, loff_ptr } from "../../include/linux/fs.ts";
 import { pr_info } from "../../include/linux/printk.ts";
 import { spin_lock_irq, spin_unlock_irq } from "../../include/linux/spinlock.ts";
-import { initialise, kbuf, type Sleeps } from "../../include/linux/types.ts";
+import { container_of, initialise, kbuf, type Sleeps } from "../../include/linux/types.ts";
 import { copy_from_user } from "../../include/linux/uaccess.ts";
 import { kbuild } from "../../kernel/modpost.ts";
 
@@ -33,13 +27,13 @@ function* fire_write(_f: file, buf: bigint, count: number, ppos: loff_ptr): Slee
   const [, name = "", cssid = "", id = "", event = ""] = found;
   const dev = yield* bus_find_device_by_name(s.css_bus, null, name);
   if (!dev) return -ENODEV;
-  const sch = to_subchannel(dev);
+  const sch = container_of(dev, subchannel, "dev");
   const link = new chp_link();
   link.chpid.cssid = Number.parseInt(cssid, 16);
   link.chpid.id = Number.parseInt(id, 16);
   let rc = -ENODEV;
   yield* spin_lock_irq(sch.lock!);
-  const driver = dev.driver ? to_cssdriver(dev.driver) : null;
+  const driver = dev.driver ? container_of(dev.driver, css_driver, "drv") : null;
   if (driver?.chp_event) rc = yield* driver.chp_event(sch, link, Number(event));
   yield* spin_unlock_irq(sch.lock!);
   const ssd = sch.ssd_info;

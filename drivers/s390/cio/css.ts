@@ -156,9 +156,11 @@ export class css_driver extends struct("css_driver", {
   settle: fn<() => Sleeps<number>>(),
 }) {}
 
+/** @inline */
 export function to_cssdriver(n: device_driver | null): css_driver {
   return container_of(n, css_driver, "drv");
 }
+/** @inline */
 export function to_subchannel(n: device | null): subchannel {
   return container_of(n, subchannel, "dev");
 }

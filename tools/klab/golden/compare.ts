@@ -55,15 +55,21 @@ function withoutLevel(line: string): string {
 
 function channels(record: GoldenRecord, { drained, refcnt }: Performed): Pair[] {
   const { said } = record;
-  const dmesg = record.call === "reboot" ? drained.dmesg.map(withoutLevel) : drained.dmesg;
+  if (record.call === "reboot") {
+    // Nobody is left to read the debug logs; what was logged came over the console, without levels.
+    return [
+      ["dmesg", said["dmesg"] ?? [], drained.dmesg.map(withoutLevel)],
+      ["ftrace", said["ftrace"] ?? [], drained.ftrace],
+      ["events", said["events"] ?? [], drained.events],
+    ];
+  }
   const pairs: Pair[] = [
-    ["dmesg", said["dmesg"] ?? [], dmesg],
+    ["dmesg", said["dmesg"] ?? [], drained.dmesg],
     ["dbf_msg", said["dbf_msg"] ?? [], drained.dbf_msg],
     ["dbf_trace", said["dbf_trace"] ?? [], drained.dbf_trace],
     ["ftrace", said["ftrace"] ?? [], drained.ftrace],
   ];
   if (said["refcnt"] !== undefined) pairs.push(["refcnt", said["refcnt"], refcnt ?? {}]);
-  if (said["events"] !== undefined) pairs.push(["events", said["events"], drained.events]);
   return pairs;
 }
 

@@ -73,6 +73,8 @@ export class SideChannels {
       const at = lines.findIndex((_, i) => text.every((line, k) => lines[i + k]?.text === line));
       if (at < 0) continue;
       lines.fill(null, at, at + text.length);
+      // Some checkers draw a line above and below.
+      for (const edge of [at - 1, at + text.length]) if (/^=+$/.test(lines[edge]?.text ?? "")) lines[edge] = null;
       if (report.checker === "warn") extra.set(at, warned(report));
     }
     const kept = lines.map((line, i) => extra.get(i) ?? (line ? [line] : []));
