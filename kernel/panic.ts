@@ -144,7 +144,8 @@ export function bad_dereference(address: bigint, member: string, write: boolean)
   const hex = address.toString(16).padStart(16, "0");
   const title = address < 4096n ? NULL_TITLE : "BUG: unable to handle page fault for address";
   const first = address < 4096n ? `${title}, address: ${hex}` : `${title}: ${hex}`;
-  return die("oops", first, fault_lines(write, member, format_place(stack_trace())), title);
+  const place = format_place(stack_trace());
+  return die("oops", first, fault_lines(write, member, place), `${title} in ${place}`);
 }
 bad_access.fault = bad_dereference;
 
@@ -167,5 +168,7 @@ export function oops_of_host_error(error: unknown): oops | null {
     where_we_are(frames),
     END_TRACE,
   ].join("\n");
-  return new oops(report({ checker: "oops", title: NULL_TITLE, text, level: LOGLEVEL_EMERG }));
+  return new oops(
+    report({ checker: "oops", title: `${NULL_TITLE} in ${format_place(frames)}`, text, level: LOGLEVEL_EMERG }),
+  );
 }

@@ -16,7 +16,7 @@ export interface stack_frame {
 /** A frame of kernel code; null for the host's and for machinery. A method or an accessor shows as Object.name or get name. */
 function frame(called: string | null, where: string | null): stack_frame | null {
   const file = KERNEL_PATH.exec(where ?? "")?.[1];
-  const name = called?.replace(/^.*[. ]/, "");
+  const name = called?.replace(/ \[as .*\]$/, "").replace(/^.*[. ]/, "");
   if (!file || !name || name === "next" || MACHINERY.test(file)) return null;
   return { name, file, module: module_of_file(file) };
 }

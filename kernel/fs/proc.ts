@@ -48,9 +48,18 @@ function show_comm(m: seq_file, v: object | null): number {
   seq_printf(m, "%s\n", (v as proc_node).task.comm);
   return 0;
 }
+/** Functions that get_wchan() looks through, to who called them: those in the section of the scheduler. */
+const IN_SCHED = /^(schedule|wait_for_completion|mutex_lock|down_read|down_write|rwsem_down)/;
+const SCHED_FILES = /^kernel\/(sched|locking|time)\//;
+
+function get_wchan(t: task_struct): string {
+  const own = t.waiting?.wchan;
+  if (own !== undefined && !IN_SCHED.test(own)) return own;
+  return t.slept_at?.().find((f) => !SCHED_FILES.test(f.file))?.name ?? own ?? "0";
+}
 function show_wchan(m: seq_file, v: object | null): number {
   const t = (v as proc_node).task;
-  seq_printf(m, "%s", t.state === TASK_RUNNING ? "0" : (t.waiting?.wchan ?? "0"));
+  seq_printf(m, "%s", t.state === TASK_RUNNING ? "0" : get_wchan(t));
   return 0;
 }
 function show_status(m: seq_file, v: object | null): number {

@@ -25,8 +25,12 @@ import {
   type waits_for,
 } from "./task.ts";
 import { oops_of_host_error } from "../panic.ts";
+import { capture_stack } from "../stacktrace.ts";
 import { clock } from "../time/clock.ts";
 import { CPU_POINT, READY, SLEEP_POINT, type Sleeps, type Spins } from "./types.ts";
+
+/** Frames of the host from schedule() to the function that waits: itself, a few of the scheduler's, and what resumes them. */
+const WCHAN_DEPTH = 12;
 
 const s = per_boot(() => ({
   /** Whom the last decision chose; taken up by the run loop when the current task suspends. */
@@ -152,6 +156,7 @@ export function* schedule(why: waits_for | null = null): Sleeps {
   }
   me.waiting = why;
   me.blocked_since = clock.ns;
+  me.slept_at = capture_stack(WCHAN_DEPTH);
   yield SLEEP_POINT;
   me.waiting = null;
   while (pending_here()) yield* deliver_pending();

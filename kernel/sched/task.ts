@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Tasks and the CPUs they run on. */
 import { per_boot } from "../boot.ts";
+import type { stack_frame } from "../stacktrace.ts";
 import type { CpuPoint, Sleeps, SleepPoint } from "./types.ts";
 
 export const TASK_RUNNING = 0;
@@ -57,6 +58,8 @@ export class task_struct {
   /** Number of the task's last switch out, on the virtual clock: what the hung-task check looks at. */
   blocked_since = 0;
   waiting: waits_for | null = null;
+  /** The stack on which the task gave up its CPU last. */
+  slept_at: (() => readonly stack_frame[]) | null = null;
   /** Set while the task spins: the condition that would let it go on. */
   spins_until: (() => boolean) | null = null;
   /** Signals sent and not taken, and whether one of them is fatal. */

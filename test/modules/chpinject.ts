@@ -4,7 +4,8 @@
  * /sys/kernel/debug/chpinject/fire calls the chp_event function of the driver that the subchannel is bound to.
  */
 import { chp_link } from "../../drivers/s390/cio/chp.ts";
-import { css_driver, css_driver_register, css_driver_unregister, subchannel } from "../../drivers/s390/cio/css.ts";
+import { subchannel } from "../../drivers/s390/cio/cio.ts";
+import { css_driver, css_driver_register, css_driver_unregister } from "../../drivers/s390/cio/css.ts";
 import { debugfs_create_dir, debugfs_create_file, debugfs_remove, type dentry } from "../../include/linux/debugfs.ts";
 import { bus_find_device_by_name, type bus_type, put_device } from "../../include/linux/device.ts";
 import { EFAULT, EINVAL, ENODEV } from "../../include/linux/errno.ts";

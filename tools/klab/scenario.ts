@@ -187,8 +187,16 @@ export function runScenario<K extends RunnableKernel>(
 
 /** What a run found, one line each; an end without a report speaks for itself. */
 export function findings(result: RunResult): string[] {
-  const title = (r: Report): string => (r.fault === undefined ? r.title : `${r.title} (no memory in ${r.fault})`);
-  const titles = [...new Set(result.reports.map(title))];
+  const faults = new Map<string, Set<string>>();
+  for (const { title, fault } of result.reports) {
+    const places = faults.get(title) ?? new Set();
+    faults.set(title, fault === undefined ? places : places.add(fault));
+  }
+  const titles = [...faults].map(([title, places]) => {
+    const [first] = places;
+    if (first === undefined) return title;
+    return `${title} (no memory in ${first}${places.size > 1 ? ` or ${places.size - 1} more` : ""})`;
+  });
   return titles.length > 0 || result.outcome === "done" ? titles : [result.outcome];
 }
 

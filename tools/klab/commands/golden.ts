@@ -20,7 +20,8 @@ function showDifference(terminal: Terminal, { field, expected, got }: Difference
     return;
   }
   terminal.line(`  ${field}:`);
-  for (const line of expected) terminal.line(got.includes(line) ? `      ${shown(line)}` : terminal.style("red", `    - ${shown(line)}`));
+  for (const line of expected)
+    terminal.line(got.includes(line) ? `      ${shown(line)}` : terminal.style("red", `    - ${shown(line)}`));
   for (const line of got) if (!expected.includes(line)) terminal.line(terminal.style("green", `    + ${shown(line)}`));
 }
 
@@ -31,10 +32,13 @@ function print(terminal: Terminal, result: Replayed): void {
     showDifference(terminal, difference);
   }
   for (const { step: name, why } of result.skipped) terminal.line(terminal.style("dim", `${name} skipped: ${why}`));
-  for (const { step: name, title } of result.reports) terminal.line(terminal.style("yellow", `${name} reported: ${title}`));
+  for (const { step: name, title } of result.reports)
+    terminal.line(terminal.style("yellow", `${name} reported: ${title}`));
   const { steps, compared, equal, skipped } = result;
   const share = compared === 0 ? 0 : Math.floor((1000 * equal) / compared) / 10;
-  terminal.line(`${steps} steps: ${compared} compared, ${equal} equal (${share} %), ${compared - equal} differing, ${skipped.length} skipped`);
+  terminal.line(
+    `${steps} steps: ${compared} compared, ${equal} equal (${share} %), ${compared - equal} differing, ${skipped.length} skipped`,
+  );
 }
 
 export function golden({ program, does }: Shell): void {
@@ -49,7 +53,9 @@ export function golden({ program, does }: Shell): void {
         const records = readTrace(file);
         const state = await stateOf(options.state);
         const { kernel } = await loadKernel(state.dir).catch((error: unknown) => {
-          throw new InputError(`${state.name} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`);
+          throw new InputError(
+            `${state.name} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
+          );
         });
         const progress = terminal.progress(records.filter((r) => r.call === "boot").length);
         const result = replay(kernel, records, (what) => progress.step(what));

@@ -42,14 +42,34 @@ function printScenarios(terminal: Terminal, matrix: Matrix): void {
   for (const line of table([["scenario: reports", ...states.map((_, i) => String(i))], ...rows])) terminal.line(line);
 }
 
-/** One line per state: what the scenarios found there. */
+/** What was found in a state, with the scenarios that found it. */
+function foundIn(matrix: Matrix, state: string): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const row of matrix.scenarios)
+    for (const title of row.results[state] ?? []) found.set(title, [...(found.get(title) ?? []), row.id]);
+  return found;
+}
+
+/** A line per state, and below it what is new there and what is gone; what is the same everywhere comes first. */
 function printFindings(terminal: Terminal, matrix: Matrix): void {
   terminal.line();
-  for (const { state } of matrix.states) {
-    const found = matrix.scenarios.flatMap((row) => (row.results[state] ?? []).map((title) => `${row.id}: ${title}`));
-    terminal.line(
-      `${terminal.style("bold", state)}  ${matrix.scenarios.length === 0 ? "no scenario to run" : found.join("; ") || "nothing found"}`,
-    );
+  if (matrix.scenarios.length === 0) return;
+  const perState = matrix.states.map((s) => foundIn(matrix, s.state));
+  const everywhere = [...(perState[0]?.keys() ?? [])].filter((title) => perState.every((found) => found.has(title)));
+  if (everywhere.length > 0) terminal.line(terminal.style("bold", "In every state"));
+  for (const title of everywhere) terminal.line(`    ${title}`);
+  let before = new Map(everywhere.map((title) => [title, [""]]));
+  for (const [i, found] of perState.entries()) {
+    const { state = "", subject = "" } = matrix.states[i] ?? {};
+    const added = [...found].filter(([title]) => !before.has(title));
+    const gone = [...before.keys()].filter((title) => !found.has(title));
+    const changes = [added.length > 0 ? `${added.length} new` : "", gone.length > 0 ? `${gone.length} gone` : ""];
+    const summary = changes.filter((c) => c !== "").join(", ");
+    terminal.line(`${terminal.style("bold", state)}  ${subject}: ${found.size} found${summary && `; ${summary}`}`);
+    for (const [title, scenarios] of added)
+      terminal.line(`  ${terminal.style("red", "+")} ${title}  [${scenarios.join(" ")}]`);
+    for (const title of gone) terminal.line(`  ${terminal.style("green", "-")} ${title}`);
+    before = found;
   }
 }
 

@@ -7,6 +7,7 @@ import type { Kernel } from "../states/load.ts";
 import type { Args } from "./args.ts";
 import { hexOf } from "./constants.ts";
 import { libc, type LibcResult } from "./errno.ts";
+import type { Preemption } from "./preemption.ts";
 
 /** What came of a call; what is missing is empty. */
 export interface Outcome {
@@ -41,9 +42,12 @@ export class Actor {
   readonly children = new Map<string, Child>();
   dma: DmaBuffer | null = null;
 
-  constructor(kernel: Kernel, u: user_process) {
+  readonly schedule: Preemption;
+
+  constructor(kernel: Kernel, u: user_process, schedule: Preemption) {
     this.kernel = kernel;
     this.u = u;
+    this.schedule = schedule;
   }
 
   /** Number of the descriptor called `name`; one that is not open is what -1 is to the kernel. */

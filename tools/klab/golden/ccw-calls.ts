@@ -148,7 +148,11 @@ function* pwrite(a: Actor, args: Args): Sleeps<Outcome> {
 function* plainIoctl(a: Actor, args: Args, request: number): Sleeps<Outcome> {
   const fd = a.fd(args.text("fd"));
   if (!args.has("in")) return libc(yield* a.u.ioctl(fd, request, args.has("arg") ? args.big("arg") : 0n));
-  const done = yield* a.ioctlOn(fd, request, args.buffer((name) => a.fd(name)));
+  const done = yield* a.ioctlOn(
+    fd,
+    request,
+    args.buffer((name) => a.fd(name)),
+  );
   return { ...status(done), ...(done.out === undefined ? {} : { out: done.out }) };
 }
 function* ioctl(a: Actor, args: Args): Sleeps<Outcome> {
@@ -186,7 +190,8 @@ function* unmapDma(a: Actor, args: Args): Sleeps<Outcome> {
 function* setIrqs(a: Actor, args: Args): Sleeps<Outcome> {
   const buffer = new Uint8Array(64);
   const v = new DataView(buffer.buffer);
-  for (const [i, name] of ["argsz", "flags", "index", "start", "count"].entries()) v.setUint32(4 * i, args.number(name));
+  for (const [i, name] of ["argsz", "flags", "index", "start", "count"].entries())
+    v.setUint32(4 * i, args.number(name));
   buffer.set(bytesOf(args.text("data")), 20);
   args.putFds(buffer, 20, (name) => a.fd(name));
   return status(yield* a.ioctlOn(a.fd(args.text("fd")), vfio("VFIO_DEVICE_SET_IRQS"), buffer));
@@ -233,14 +238,16 @@ function* ioStart(a: Actor, args: Args): Sleeps<Outcome> {
   if (args.has("data_iova")) res["data"] = a.data(args.big("data_iova"), args.number("data_len"));
   return { ...wrote, ...(io.out === undefined ? {} : { out: io.out }), res };
 }
-/** Nobody preempts anybody here: the worker runs when the program waits. */
+/** No worker runs between the calls. */
 function* fifo(a: Actor, args: Args): Sleeps<Outcome> {
   const calls: unknown[] = [];
+  a.schedule.realTime = true;
   for (const entry of args.list("calls")) {
     const { call, ...rest } = entry as { call: string };
     const done = yield* callOf(call)(a, new Args(rest));
     calls.push({ ...status(done), ...(done.out === undefined ? {} : { out: done.out }), ...done.res });
   }
+  a.schedule.realTime = false;
   const count = yield* a.u.eventfd_read(a.fd(args.text("eventfd")), args.number("wait_ms"));
   return { ret: 0, res: { calls, eventfd: Number(count) } };
 }
@@ -289,8 +296,8 @@ function* waitpid(a: Actor, args: Args): Sleeps<Outcome> {
   return { ret: 1, res: status & 0x7f ? { signaled: status & 0x7f } : { exited: status >> 8 } };
 }
 
-function* gone(a: Actor, path: string, wait_ms: number): Sleeps<Outcome> {
-  for (let left = wait_ms; ; left -= POLL_MS) {
+function* gone(a: Actor, path: string, waitMs: number): Sleeps<Outcome> {
+  for (let left = waitMs; ; left -= POLL_MS) {
     if ((yield* a.u.lstat(path)).ret < 0) return { ret: 1 };
     if (left <= 0) return { ret: 0 };
     yield* a.u.sleep_ms(POLL_MS);

@@ -3,6 +3,7 @@
 import { InputError } from "../errors.ts";
 import type { Kernel } from "../states/load.ts";
 import type { Args } from "./args.ts";
+import type { Preemption } from "./preemption.ts";
 
 /** Numbers of virtio devices, which are the models of their control units. */
 const VIRTIO_IDS: Readonly<Record<string, number>> = { "virtio-serial-ccw": 3, "virtio-rng-ccw": 4 };
@@ -13,22 +14,23 @@ function part(text: unknown, what: string): { ssid: number; no: number } {
   return { ssid: Number(found[1]), no: Number.parseInt(found[2] ?? "", 16) };
 }
 
-/** @args: of the record @throws InputError if it asks for what cannot be built */
-export function powerOn(kernel: Kernel, args: Args): void {
+/** @args: of the record; @schedule: who runs @throws InputError if it asks for what cannot be built */
+export function powerOn(kernel: Kernel, args: Args, schedule: Preemption): void {
   const subchannels = args.list("subchannels").map((entry) => {
     const { sch, devno, device } = entry as Record<string, unknown>;
-    const cu_model = VIRTIO_IDS[String(device)];
-    if (cu_model === undefined) throw new InputError(`the boot record has a ${String(device)}, which is not known here`);
+    const model = VIRTIO_IDS[String(device)];
+    if (model === undefined)
+      throw new InputError(`the boot record has a ${String(device)}, which is not known here`);
     const at = part(sch, "subchannel");
     return {
       sch_no: at.no,
       ssid: at.ssid,
       devno: part(devno, "device number").no,
-      device: () => new kernel.simple_device({ cu_model }),
+      device: () => new kernel.simple_device({ cu_model: model }),
     };
   });
   const { cpus = 1 } = Object.fromEntries(args.entries("machine")) as { cpus?: number };
   kernel.configure_channel_subsystem(subchannels);
-  const end = kernel.boot({ arch: "s390x", cpus });
+  const end = kernel.boot({ arch: "s390x", cpus, schedule });
   if (end !== "done") throw new InputError(`the machine of the boot record does not come up: ${end}`);
 }

@@ -23,7 +23,10 @@ export interface Performed {
 function mask(hex: string, ranges: unknown): string {
   let masked = hex;
   for (const [start, length] of (ranges ?? []) as [number, number][])
-    masked = masked.slice(0, 2 * start) + "..".repeat(Math.max(0, Math.min(length, masked.length / 2 - start))) + masked.slice(2 * (start + length));
+    masked =
+      masked.slice(0, 2 * start) +
+      "..".repeat(Math.max(0, Math.min(length, masked.length / 2 - start))) +
+      masked.slice(2 * (start + length));
   return masked;
 }
 
@@ -76,6 +79,9 @@ function channels(record: GoldenRecord, { drained, refcnt }: Performed): Pair[] 
 /** The fields in which a record differs from what came of it; none if it is equal. */
 export function differences(record: GoldenRecord, performed: Performed): Difference[] {
   return [...answers(record, performed), ...channels(record, performed)]
-    .filter(([field, expected, got]) => (field === "out" || !isUnstable(record.said, field)) && !isDeepStrictEqual(expected, got))
+    .filter(
+      ([field, expected, got]) =>
+        (field === "out" || !isUnstable(record.said, field)) && !isDeepStrictEqual(expected, got),
+    )
     .map(([field, expected, got]) => ({ step: record.step, field, expected, got }));
 }

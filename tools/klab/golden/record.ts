@@ -40,9 +40,7 @@ export function readTrace(file: string): GoldenRecord[] {
   } catch (error) {
     throw new InputError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? "error"})`);
   }
-  const records = text
-    .split("\n")
-    .flatMap((line, i) => (line.trim() === "" ? [] : [parseLine(line, i + 1, file)]));
+  const records = text.split("\n").flatMap((line, i) => (line.trim() === "" ? [] : [parseLine(line, i + 1, file)]));
   if (records.length === 0) throw new InputError(`${file} has no record`);
   return records;
 }

@@ -9,6 +9,7 @@ import { Args } from "./args.ts";
 import { callOf, cannotPerform, settleMs } from "./ccw-calls.ts";
 import { type Difference, differences } from "./compare.ts";
 import { powerOn } from "./ccw-machine.ts";
+import { Preemption } from "./preemption.ts";
 import type { GoldenRecord } from "./record.ts";
 import { moduleReferences, SideChannels } from "./side-channels.ts";
 
@@ -30,6 +31,8 @@ export interface Replayed {
   /** What checkers found that the recorded kernel has not; no part of the comparison. */
   readonly reports: readonly Found[];
 }
+
+const PROGRAM = "init";
 
 const ENDS: Readonly<Record<Exclude<End, "done">, string>> = {
   oops: "the kernel crashed",
@@ -57,10 +60,11 @@ class BootReplay {
   run(): Omit<Replayed, "steps" | "equal"> {
     const [first, ...rest] = this.#records;
     if (!first || first.call !== "boot") throw new InputError("a trace begins with a boot record");
-    powerOn(this.#kernel, new Args(first.args));
+    const schedule = new Preemption(PROGRAM);
+    powerOn(this.#kernel, new Args(first.args), schedule);
     const side = new SideChannels(this.#kernel);
     try {
-      this.#kernel.run_user("init", (u) => this.#program(new Actor(this.#kernel, u), first, rest, side));
+      this.#kernel.run_user(PROGRAM, (u) => this.#program(new Actor(this.#kernel, u, schedule), first, rest, side));
       const end = this.#kernel.run(() => this.#finished);
       if (!this.#finished) this.#ended(end, side);
     } finally {
@@ -70,8 +74,7 @@ class BootReplay {
   }
 
   *#program(a: Actor, boot: GoldenRecord, rest: readonly GoldenRecord[], side: SideChannels): Sleeps {
-    for (const [name, path] of new Args(boot.args).entries("fds"))
-      a.fds.set(name, yield* a.u.open(String(path), 2));
+    for (const [name, path] of new Args(boot.args).entries("fds")) a.fds.set(name, yield* a.u.open(String(path), 2));
     yield* this.#settle(a, boot, { ret: 0 }, side);
     for (const record of rest) {
       const why = cannotPerform(record.call);
@@ -116,7 +119,12 @@ class BootReplay {
         this.#reports.push({ step: record.step, checker: r.checker, title: r.title });
       // That it crashes here is what counts, not in which words.
       if (recorded === null || end === "done")
-        this.#differing.push({ step: record.step, field: end === "oops" ? "oops" : "ended", expected: recorded, got: title });
+        this.#differing.push({
+          step: record.step,
+          field: end === "oops" ? "oops" : "ended",
+          expected: recorded,
+          got: title,
+        });
       this.#compared += 1;
       this.#done += 1;
     }
@@ -145,7 +153,11 @@ function bootsOf(records: readonly GoldenRecord[]): GoldenRecord[][] {
 }
 
 /** Replays a trace on a kernel. @progress: told before each boot */
-export function replay(kernel: Kernel, records: readonly GoldenRecord[], progress: (what: string) => void = () => {}): Replayed {
+export function replay(
+  kernel: Kernel,
+  records: readonly GoldenRecord[],
+  progress: (what: string) => void = () => {},
+): Replayed {
   const boots = bootsOf(records).map((boot) => {
     progress(boot[0]?.step ?? "");
     return new BootReplay(kernel, boot).run();
@@ -161,4 +173,3 @@ export function replay(kernel: Kernel, records: readonly GoldenRecord[], progres
     reports: boots.flatMap((b) => b.reports),
   };
 }
-

@@ -61,7 +61,10 @@ export class SideChannels {
     const kernel = this.#kernel;
     const hits = this.#hits;
     const from = this.#logged;
-    const lines: (Line | null)[] = kernel.log().slice(from).map(({ level, text }) => ({ level, text }));
+    const lines: (Line | null)[] = kernel
+      .log()
+      .slice(from)
+      .map(({ level, text }) => ({ level, text }));
     const found = kernel.found().slice(this.#reported);
     this.#hits = [];
     this.#logged += lines.length;
