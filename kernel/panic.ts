@@ -139,6 +139,16 @@ function fault_lines(write: boolean, member: string, place: string): string[] {
   ];
 }
 
+/** @called: the expression, where the host knows it */
+function call_lines(called: string | null): string[] {
+  return [
+    "#PF: supervisor instruction fetch in kernel mode",
+    "Oops: 0010 [#1]",
+    ...(called === null ? [] : [`called: ${called}`]),
+    "RIP: 0010:0x0",
+  ];
+}
+
 /** A dereference that cannot work. @address: where it went; below a page it counts as NULL */
 export function bad_dereference(address: bigint, member: string, write: boolean): never {
   const hex = address.toString(16).padStart(16, "0");
@@ -150,25 +160,42 @@ export function bad_dereference(address: bigint, member: string, write: boolean)
 bad_access.fault = bad_dereference;
 
 const NULL_ACCESS = /^Cannot (read|set) properties of null \((?:reading|setting) '([^']*)'\)/;
+/**
+ * A call of something that is no function, as the host words it: `ops.open is not a function`, and below `yield*`
+ * `yield* (intermediate value) is not iterable`. A built-in function of the host that was handed none says what it got instead.
+ */
+const NULL_CALL =
+  /^(?!null |undefined |#|object |\d)(?:([\w$.[\]() ,]+) is not a function|yield\* (?:\(intermediate value\))+ is not iterable)$/;
+
+/** A line of the host's stack that lies in ported code, in a function without a name too. */
+const PORTED_LINE = /^ +at .*\/(?<!\/test\/)(?:include|kernel|drivers|samples|test\/modules)\/[^?:]*/;
 
 /**
- * Turns what the host throws at a NULL dereference into the oops that the machine would give.
+ * The host does not say what it was that is no function. The compiler does: a call that need not be one of a function passes
+ * it only where a `!` says that C does not ask, and what is there then is a pointer that is NULL, or a member that its table
+ * leaves out, which C has as NULL. That holds for ported code, which casts nothing blindly, and nowhere else.
+ */
+function null_call(error: TypeError): RegExpExecArray | null {
+  const innermost = /^ +at .*$/m.exec(error.stack ?? "")?.[0] ?? "";
+  return PORTED_LINE.test(innermost) ? NULL_CALL.exec(error.message) : null;
+}
+
+/**
+ * Turns what the host throws at a NULL dereference, or at a call through a NULL pointer, into the oops that the machine
+ * would give.
  * @return null if it is something else, which is then a fault of the mock kernel itself
  */
 export function oops_of_host_error(error: unknown): oops | null {
   if (error instanceof oops) return error;
-  const found = error instanceof TypeError ? NULL_ACCESS.exec(error.message) : null;
-  if (!found || !(error instanceof TypeError)) return null;
+  if (!(error instanceof TypeError)) return null;
+  const access = NULL_ACCESS.exec(error.message);
+  const call = access ? null : null_call(error);
+  if (!access && !call) return null;
   // The host's error remembers where it happened; by now the stack is unwound.
   const frames = stack_of(error);
-  const write = found[1] === "set";
-  const text = [
-    `BUG: kernel NULL pointer dereference, address: ${"0".repeat(16)}`,
-    ...fault_lines(write, found[2] ?? "?", format_place(frames)),
-    where_we_are(frames),
-    END_TRACE,
-  ].join("\n");
-  return new oops(
-    report({ checker: "oops", title: `${NULL_TITLE} in ${format_place(frames)}`, text, level: LOGLEVEL_EMERG }),
-  );
+  const lines = access
+    ? fault_lines(access[1] === "set", access[2] ?? "?", format_place(frames))
+    : call_lines(call?.[1] ?? null);
+  const text = [`${NULL_TITLE}, address: ${"0".repeat(16)}`, ...lines, where_we_are(frames), END_TRACE].join("\n");
+  return new oops(report({ checker: "oops", title: NULL_TITLE, text, level: LOGLEVEL_EMERG }));
 }

@@ -321,7 +321,7 @@ const cases: readonly Case[] = [
     name: "what is open outlives its device",
     program: removedWhileOpen,
     before: [addTell],
-    said: ["open refcnt=2", `5 ${-ENOENT} ${-ENXIO}`, "tell/ one", "flush", "release -", "refcnt=0"],
+    said: ["open refcnt=2", `5 ${-ENOENT} ${-ENXIO}`, "console,tell/ one", "flush", "release -", "refcnt=0"],
   },
   { name: "empty directories of /dev go", program: justLs, before: [addTell, removeAllNodes], said: ["false"] },
   {

@@ -41,6 +41,9 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   ["test --state /nowhere", /no state "\/nowhere", nor a folder/],
   ["ports extra", /too many arguments/],
   ["scenarios --state v1", /unknown option '--state'/],
+  ["golden", /missing required argument 'file'/],
+  ["golden no-such-trace.jsonl", /no-such-trace\.jsonl/],
+  ["golden a --b c", /unknown option '--b'/],
   ...["compare", "bisect", "explore", "replay", "bugs", "export", "bench"].map(
     (name) => [`${name} a --b c`, new RegExp(`${name} is not there yet`)] as const,
   ),

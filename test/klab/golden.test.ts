@@ -33,6 +33,8 @@ const DIFFERING: readonly (readonly [step: string, fields: readonly string[]])[]
   ["3.io.147", ["out"]],
 ];
 const SKIPPED = ["0.modules.003"];
+/** How a file of a module shows that is not there. */
+const PARAMETER = ["ret", "errname", "failed_at", "mode", "out_text"];
 
 test("the trace of the base: equal but for what is known", async (t) => {
   const result = replay(await base(), records);
@@ -53,6 +55,50 @@ test("the trace of the base: equal but for what is known", async (t) => {
     [...new Set(result.reports.map((r) => `${r.step} ${r.checker}`))],
     ["3.io.100 kasan", "3.io.202 lockdep"],
   );
+});
+
+for (const { file, compared, differing } of [
+  {
+    file: "vfio-core.jsonl",
+    compared: 96,
+    differing: [
+      "3 dmesg",
+      ...["ret", "errname", "entries"].map((f) => `55 ${f}`),
+      ...[56, 57, 58].flatMap((n) => PARAMETER.map((f) => `${n} ${f}`)),
+    ],
+  },
+  { file: "mdev-sysfs.jsonl", compared: 7, differing: PARAMETER.map((f) => `7 ${f}`) },
+]) {
+  test(`an x86 trace, as far as no sample is needed: ${file}`, async (t) => {
+    const trace = readTrace(resolve(ROOT, "test/golden", file));
+    const result = replay(await base(), trace);
+    t.is(result.steps, trace.length);
+    t.is(result.compared, compared);
+    t.is(result.skipped.length, trace.length - compared);
+    t.true(result.skipped.every((s) => /^needs the sample module (mtty|mdpy|mbochs), which is not there/.test(s.why)));
+    t.deepEqual(
+      result.differing.map((d) => `${d.step.split(" ")[0] ?? ""} ${d.field}`),
+      differing,
+    );
+    t.deepEqual(result.reports, []);
+  });
+}
+
+test("planted differences in an x86 trace", async (t) => {
+  const changes: Readonly<Record<number, object>> = {
+    1: { errname: "EACCES" },
+    5: { entries: ["vfio c0660"] },
+    14: { refcnt: { vfio: 2 } },
+    42: { out: "40000000" + "00".repeat(60) },
+    53: { uevents: [] },
+  };
+  const trace = readTrace(resolve(ROOT, "test/golden/vfio-core.jsonl")).slice(0, 54);
+  const result = replay(
+    await base(),
+    trace.map((r, i) => ({ ...r, said: { ...r.said, ...changes[i + 1] } })),
+  );
+  const found = result.differing.map((d) => `${d.step.split(" ")[0] ?? ""} ${d.field}`);
+  t.deepEqual(found, ["1 errname", "3 dmesg", "5 entries", "14 refcnt", "42 out", "53 uevents"]);
 });
 
 /** The records of one boot, some of them with other members. */

@@ -19,8 +19,7 @@ export function powerOn(kernel: Kernel, args: Args, schedule: Preemption): void 
   const subchannels = args.list("subchannels").map((entry) => {
     const { sch, devno, device } = entry as Record<string, unknown>;
     const model = VIRTIO_IDS[String(device)];
-    if (model === undefined)
-      throw new InputError(`the boot record has a ${String(device)}, which is not known here`);
+    if (model === undefined) throw new InputError(`the boot record has a ${String(device)}, which is not known here`);
     const at = part(sch, "subchannel");
     return {
       sch_no: at.no,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** Replays a trace of the s390 format: boot after boot, record after record, and compares. */
+/** Replays a trace, and compares. Here: the s390 format, boot after boot; the other one is in x86.ts. */
 import type { Sleeps } from "../../../kernel/sched/types.ts";
 import { InputError } from "../errors.ts";
 import type { Outcome as End } from "../scenario.ts";
@@ -11,6 +11,7 @@ import { type Difference, differences } from "./compare.ts";
 import { powerOn } from "./ccw-machine.ts";
 import { Preemption } from "./preemption.ts";
 import type { GoldenRecord } from "./record.ts";
+import { isX86, replayX86 } from "./x86.ts";
 import { moduleReferences, SideChannels } from "./side-channels.ts";
 
 export interface Skipped {
@@ -158,6 +159,7 @@ export function replay(
   records: readonly GoldenRecord[],
   progress: (what: string) => void = () => {},
 ): Replayed {
+  if (isX86(records)) return replayX86(kernel, records);
   const boots = bootsOf(records).map((boot) => {
     progress(boot[0]?.step ?? "");
     return new BootReplay(kernel, boot).run();

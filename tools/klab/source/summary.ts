@@ -136,6 +136,11 @@ export function summarise(text: string): Summary {
     } else if (ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node)) {
       // A value of the same name is what an import means at run time.
       if (!declared.has(node.name.text)) declare(node, node.name.text, "type", isExported);
+      // A table of functions is a struct too.
+      if (ts.isInterfaceDeclaration(node)) {
+        for (const m of node.members)
+          if (m.name && ts.isIdentifier(m.name)) structMembers.push(`${node.name.text}.${m.name.text}`);
+      }
     } else if (ts.isVariableStatement(node)) {
       for (const d of node.declarationList.declarations) {
         if (!ts.isIdentifier(d.name)) continue;
