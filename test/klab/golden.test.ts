@@ -154,7 +154,6 @@ const QUIET: Performed["drained"] = {
   dbf_trace: [],
   ftrace: [],
   events: [],
-  warnings: [],
   reports: [],
 };
 const record = (said: object): GoldenRecord => ({ line: 1, step: "s", call: "pread", args: {}, said: { ...said } });

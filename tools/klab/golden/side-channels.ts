@@ -16,8 +16,6 @@ export interface Drained {
   readonly ftrace: readonly string[];
   /** Log lines without their level and tracepoints, in one order. */
   readonly events: readonly string[];
-  /** Functions that warned, each with where it was called from if that is known. */
-  readonly warnings: readonly string[];
   /** What checkers found that a recorded kernel has not: said in the log, and taken out of it here. */
   readonly reports: readonly Report[];
 }
@@ -96,7 +94,6 @@ export class SideChannels {
       ...(Object.fromEntries(logs) as Record<keyof typeof DEBUG_LOGS, string[]>),
       ftrace: hits.map((hit) => hit.line),
       events,
-      warnings: found.filter((r) => r.checker === "warn").map((r) => r.title),
       reports: found.filter((r) => r.checker !== "warn"),
     };
   }
