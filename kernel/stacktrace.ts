@@ -40,6 +40,18 @@ export function stack_trace(depth = 40): stack_frame[] {
   }
 }
 
+/** What the stacks of every allocation and every lock cost is more than all the rest of a run; few runs show one. */
+export const captured_stacks = {
+  /** Set at power-on: whether capture_stack() keeps anything. */
+  kept: true,
+  /** A stack was asked for that had not been kept: what the run says is not whole. */
+  missed: false,
+};
+function not_kept(): readonly stack_frame[] {
+  captured_stacks.missed = true;
+  return [];
+}
+
 /**
  * The stack that stack_trace() would give here, worked out when it is asked for: cheap enough for every allocation.
  * @depth: frames of the host, each of which costs; @above: leaves out this function and what it called
@@ -48,6 +60,7 @@ export function capture_stack(
   depth = 16,
   above: (...args: never[]) => unknown = capture_stack,
 ): () => readonly stack_frame[] {
+  if (!captured_stacks.kept) return not_kept;
   const limit = Error.stackTraceLimit;
   let holder: { stack?: stack_frame[] } | null = {};
   let frames: readonly stack_frame[] = [];

@@ -62,10 +62,10 @@ export function is_power_of_2(n: number | bigint): boolean {
   return v !== 0n && (v & (v - 1n)) === 0n;
 }
 export function roundup_pow_of_two(n: number): number {
-  return 2 ** Math.ceil(Math.log2(n));
+  return n <= 1 ? 1 : 2 ** (ilog2(n - 1) + 1);
 }
 export function rounddown_pow_of_two(n: number): number {
-  return 2 ** Math.floor(Math.log2(n));
+  return 2 ** ilog2(n);
 }
 export function hweight32(x: number): number {
   return [...(x >>> 0).toString(2)].filter((b) => b === "1").length;

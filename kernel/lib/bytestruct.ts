@@ -18,14 +18,33 @@ declare const member_type: unique symbol;
 /** Byte order of the machine that is booted; set at power-on. */
 export const byte_order = { little_endian: true };
 
-/** A run of bytes in some memory: what `void *` and a length are in C. */
-export class kbuf extends kobj_memory {
-  $bytes: Uint8Array;
-  $view: DataView;
-  constructor(size: number) {
+/** Memory with bytes. */
+abstract class memory_of_bytes extends kobj_memory {
+  #bytes: Uint8Array;
+  #view: DataView | null = null;
+  constructor(bytes: Uint8Array) {
     super();
-    this.$bytes = new Uint8Array(size);
-    this.$view = new DataView(this.$bytes.buffer);
+    this.#bytes = bytes;
+  }
+  get $bytes(): Uint8Array {
+    return this.#bytes;
+  }
+  set $bytes(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = null;
+  }
+  /** Of the same bytes. Made at first use: until then the host keeps few bytes inside the object. */
+  get $view(): DataView {
+    const bytes = this.#bytes;
+    return (this.#view ??= new DataView(bytes.buffer, bytes.byteOffset, bytes.length));
+  }
+}
+
+/** A run of bytes in some memory: what `void *` and a length are in C. */
+export class kbuf extends memory_of_bytes {
+  /** @of: how many, or those of somebody else */
+  constructor(of: number | Uint8Array) {
+    super(typeof of === "number" ? new Uint8Array(of) : of);
   }
   get length(): number {
     return this.$bytes.length;
@@ -49,7 +68,7 @@ export interface byte_field<T> {
 /** Anything that has bytes at a place: a bytestruct or a buffer. */
 export interface byte_memory extends kobj_memory {
   $bytes: Uint8Array;
-  $view: DataView;
+  readonly $view: DataView;
 }
 
 export type byte_fields = Readonly<Record<string, byte_field<unknown>>>;
@@ -78,7 +97,7 @@ export class byte_layout implements struct_layout {
     this.#union = union;
     // Width and alignment are all that a layout is asked for.
     this.fields = Object.fromEntries(
-      Object.entries(members).map(([member, f]) => [member, { ...f, zero, store: "v" }]),
+      Object.entries(members).map(([member, f]) => [member, { ...f, zero, made: "0", store: "v" }]),
     );
   }
 
@@ -127,15 +146,7 @@ export class byte_layout implements struct_layout {
   }
 }
 
-export abstract class bytestruct_base extends kobj_memory implements byte_memory {
-  $bytes: Uint8Array;
-  $view: DataView;
-  constructor(size: number) {
-    super();
-    this.$bytes = new Uint8Array(size);
-    this.$view = new DataView(this.$bytes.buffer);
-  }
-}
+export abstract class bytestruct_base extends memory_of_bytes implements byte_memory {}
 
 function has_members<F extends byte_fields>(made: new () => bytestruct_base, members: F): made is byte_class<F> {
   return Object.keys(members).every((member) => member in made.prototype);
@@ -144,8 +155,8 @@ function has_members<F extends byte_fields>(made: new () => bytestruct_base, mem
 function make<F extends byte_fields>(name: string, members: F, union: boolean): byte_class<F> {
   const layout = new byte_layout(name, members, union);
   const made = class extends bytestruct_base {
-    constructor() {
-      super(layout.size());
+    constructor(bytes = new Uint8Array(layout.size())) {
+      super(bytes);
     }
   };
   Object.defineProperty(made, "name", { value: name });
@@ -276,19 +287,18 @@ function no_memory(width: number): byte_memory {
   return new kbuf(width);
 }
 
-function place<T extends byte_memory>(view: T, from: byte_memory, at: number, n: number, member: string): T {
-  view.$bytes = from.$bytes.subarray(at, at + n);
-  view.$view = new DataView(view.$bytes.buffer, view.$bytes.byteOffset, view.$bytes.length);
+function place<T extends byte_memory>(view: T, from: byte_memory, member: string): T {
   view.$up = from;
   view.$member = member;
   view.$mem = from.$mem;
   return view;
 }
 function inside(from: byte_memory, at: number, n: number, member: string): kbuf {
-  return place(new kbuf(0), from, at, n, member);
+  return place(new kbuf(from.$bytes.subarray(at, at + n)), from, member);
 }
 function view_in<T extends bytestruct_base>(of: new () => T, from: byte_memory, at: number, member: string): T {
-  return place(new of(), from, at, layout_of(of)?.size() ?? 0, member);
+  const with_bytes: new (bytes: Uint8Array) => T = of; // every bytestruct's takes them
+  return place(new with_bytes(from.$bytes.subarray(at, at + (layout_of(of)?.size() ?? 0))), from, member);
 }
 
 /** `(struct foo *)(p + at)`: the bytes of `from` seen as a `foo`. */

@@ -7,7 +7,7 @@ import { per_boot } from "../boot.ts";
 import { LOGLEVEL_NOTICE, printk } from "../printk.ts";
 import { decide } from "../sched/decide.ts";
 import { in_task, sched, type task_struct } from "../sched/task.ts";
-import { capture_stack, format_frame, format_place } from "../stacktrace.ts";
+import { stack_trace, format_frame, format_place } from "../stacktrace.ts";
 
 /** Kinds of calls, by the names that they have in debugfs. */
 export type fault_attr_name = "failslab" | "fail_usercopy";
@@ -101,7 +101,7 @@ export function should_fail_ex(attr: fault_attr_name, what: string, size: number
   if (!s.attrs.has(attr) || !concerned()) return false;
   s.counted++;
   if (!chosen(attr, what)) return false;
-  const frames = capture_stack()();
+  const frames = stack_trace(16);
   const { pid, comm } = sched.current ?? { pid: 0, comm: "" };
   s.injected.push({
     attr,
@@ -127,7 +127,7 @@ export function should_fail_ex(attr: fault_attr_name, what: string, size: number
 function chosen(attr: fault_attr_name, what: string): boolean {
   if (s.fail_nth > 0 && --s.fail_nth === 0) return true;
   if (s.budget <= 0) return false;
-  if (decide("fault", 2, (i) => (i === 0 ? "succeeds" : `${attr} ${what} in ${format_place(capture_stack()())}`)) === 0)
+  if (decide("fault", 2, (i) => (i === 0 ? "succeeds" : `${attr} ${what} in ${format_place(stack_trace(16))}`)) === 0)
     return false;
   s.budget--;
   return true;

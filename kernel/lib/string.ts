@@ -127,9 +127,9 @@ export function sysfs_streq(a: string, b: string): boolean {
   const bare = (s: string): string => (s.endsWith("\n") ? s.slice(0, -1) : s);
   return a === b || bare(a) === b || a === bare(b) || bare(a) === bare(b);
 }
-/** Index of `s` in `list`, or -EINVAL. */
+/** Index of `s` in `list`, or -EINVAL. @n: how many to look at; -1 for all up to a NULL */
 export function match_string(list: readonly (string | null)[], n: number, s: string): number {
-  for (let i = 0; i < n; i++) {
+  for (let i = 0; n < 0 || i < n; i++) {
     const item = list[i];
     if (item === null || item === undefined) break;
     if (item === s) return i;

@@ -17,6 +17,8 @@ export interface field<T> {
   readonly kind: "value" | "embed" | "array";
   /** Zero of the member. For embedded structs and arrays: a new one, in the memory that is being made. */
   readonly zero: () => unknown;
+  /** The same as JavaScript source of an expression in `f`, the field. */
+  readonly made: string;
   /** Conversion on store, as JavaScript source of an expression in `v`. */
   readonly store: string;
 }
@@ -58,10 +60,17 @@ export const access = {
 
 /** Anything that lies in memory and can be asked where. */
 export abstract class kobj_memory {
-  $mem: mem_object = building;
+  declare $mem: mem_object;
   /** The struct this one is embedded in, and as which member. */
-  $up: kobj_memory | null = null;
-  $member = "";
+  declare $up: kobj_memory | null;
+  declare $member: string;
+
+  // Assigned and not initialised where they are declared, which costs more at each of very many objects.
+  constructor() {
+    this.$mem = building;
+    this.$up = null;
+    this.$member = "";
+  }
 }
 
 export interface struct_layout {
@@ -142,24 +151,25 @@ type struct_class<F extends struct_fields> = new () => kobj_memory & members<F>;
  * An object made with `new` is static memory; kzalloc() gives slab memory.
  */
 export function struct<F extends struct_fields>(name: string, fields: F): struct_class<F> {
+  const members: string[] = [];
   const zeros: string[] = [];
   const accessors: string[] = [];
-  const order = Object.keys(fields);
-  for (const member of order) {
-    const f = fields[member];
-    if (!f) continue;
+  for (const [member, f] of Object.entries(fields)) {
+    members.push(`const f_${member} = fields.${member};`);
+    const zero = f.made.replace(/\bf\b/g, `f_${member}`);
     if (f.kind !== "value") {
-      // Reading an embedded member is address arithmetic, which touches nothing: a plain property.
-      zeros.push(`adopt(this, ${JSON.stringify(member)}, fields.${member}.zero());`);
+      // Reading an embedded member is address arithmetic, which touches nothing.
+      zeros.push(`adopt(this, "${member}", this.$_${member} = ${zero});`);
+      accessors.push(`get ${member}() { return this.$_${member}; }`);
       continue;
     }
-    zeros.push(`this.$_${member} = fields.${member}.zero();`);
+    zeros.push(`this.$_${member} = ${zero};`);
     accessors.push(
       `get ${member}() { if (access.armed || this.$mem.freed) access.check(this, "${member}", false); return this.$_${member}; }`,
       `set ${member}(v) { if (access.armed || this.$mem.freed) access.check(this, "${member}", true); this.$_${member} = ${f.store}; }`,
     );
   }
-  const source = `return class ${name} extends base { constructor() { super(); ${zeros.join(" ")} } ${accessors.join(" ")} };`;
+  const source = `${members.join(" ")} return class ${name} extends base { constructor() { super(); ${zeros.join(" ")} } ${accessors.join(" ")} };`;
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- accessors must be written out to be monomorphic; the text comes from member names only
   const make = new Function("base", "fields", "access", "adopt", source) as (...args: unknown[]) => struct_class<F>;
   const made = make(kobj_memory, fields, access, adopt);
@@ -170,11 +180,11 @@ export function struct<F extends struct_fields>(name: string, fields: F): struct
 function adopt(outer: kobj_memory, member: string, inner: kobj_memory): void {
   inner.$up = outer;
   inner.$member = member;
-  Object.defineProperty(outer, member, { value: inner, enumerable: true });
 }
 
-function value<T>(zero: T, width: number, store: string): scalar<T> {
-  return { kind: "value", zero: () => zero, width: () => width, align: () => width, store };
+function value<T>(zero: T & (number | bigint | boolean | null), width: number, store: string): scalar<T> {
+  const made = typeof zero === "bigint" ? `${zero}n` : String(zero);
+  return { kind: "value", zero: () => zero, made, width: () => width, align: () => width, store };
 }
 
 export const u8 = (): scalar<number> => value(0, 1, "v & 0xff");
@@ -192,13 +202,22 @@ export const ptr = <T>(): scalar<T | null> => value<T | null>(null, 8, "v");
 export const fn = <F>(): scalar<F | null> => value<F | null>(null, 8, "v");
 /** A value that has no C type, or whose zero is not 0; `zero` is called for each object. `width` in bytes, for sizeof. */
 export function opaque<T>(zero: () => T, width = 8): scalar<T> {
-  return { kind: "value", zero, width: () => width, align: () => Math.min(width, 8) || 1, store: "v" };
+  return {
+    kind: "value",
+    zero,
+    made: "f.zero()",
+    width: () => width,
+    align: () => Math.min(width, 8) || 1,
+    store: "v",
+  };
 }
 /** A struct inside the struct. */
-export function embed<T extends object>(of: () => new () => T): embedded<T> {
+export function embed<T extends object>(of: () => new () => T): embedded<T> & { readonly of: () => new () => T } {
   return {
     kind: "embed",
+    of,
     zero: () => new (of())(),
+    made: "new (f.of())()",
     width: () => layout_of(of())?.size() ?? 8,
     align: () => {
       const layout = layout_of(of());
@@ -212,6 +231,7 @@ export function array<T>(n: number, of: field<T>): embedded<struct_array<T>> {
   return {
     kind: "array",
     zero: () => new struct_array<T>(n, of),
+    made: "f.zero()",
     width: () => n * of.width(),
     align: of.align,
     store: "v",
@@ -336,7 +356,7 @@ export function zero_struct(object: kobj_memory): void {
   if (!layout) return what_has_no_layout(object);
   for (const [member, f] of Object.entries(layout.fields)) {
     const inner: unknown = Reflect.get(object, member);
-    if (f.kind === "value") Object.assign(object, { [member]: f.zero() });
+    if (f.kind === "value") Reflect.set(object, member, f.zero());
     else if (inner instanceof struct_array) for (let i = 0; i < inner.length; i++) zero_element(inner, i);
     else if (inner instanceof kobj_memory) zero_struct(inner);
   }

@@ -113,7 +113,7 @@ export function __xa_insert(xa: xarray, index: xa_index, entry: object, gfp: gfp
   if (xa_load(xa, index)) return -EBUSY;
   return xa_err(__xa_store(xa, index, entry, gfp));
 }
-/** The lowest free index in the range goes to `id.value`. @return 0, -EBUSY if there is none, -ENOMEM */
+/** The lowest free index in the range goes to `id.value`, even if nothing can be stored there. @return 0, -EBUSY if there is none, -ENOMEM */
 export function __xa_alloc(
   xa: xarray,
   id: { value: number },
@@ -123,9 +123,8 @@ export function __xa_alloc(
 ): number {
   for (let i = limit.min; i <= limit.max; i++) {
     if (xa.$entries.has(BigInt(i))) continue;
-    const error = xa_err(__xa_store(xa, i, entry, gfp));
-    if (!error) id.value = i;
-    return error;
+    id.value = i;
+    return xa_err(__xa_store(xa, i, entry, gfp));
   }
   return -EBUSY;
 }

@@ -102,13 +102,6 @@ export interface held_lock {
   readonly place: trace;
 }
 
-/** What the validator costs; switched off where only the outcome counts. */
-export const lockdep_options = {
-  /** Remember where each held lock was taken, for the reports. */
-  places: true,
-};
-const NOWHERE: trace = () => [];
-
 const s = per_boot(() => ({
   classes: new Map<lock_class_key | kobj_memory | string, lock_class[]>(),
   versions: new Map<string, number>(),
@@ -301,7 +294,7 @@ export function lock_acquire(
     check: check && map.key !== NO_VALIDATE,
     irq_context: (in_hardirq() ? 2 : 0) | (in_softirq_context(t) ? 1 : 0),
     hardirqs_off: t.irqs_disabled,
-    place: lockdep_options.places ? capture_stack(8) : NOWHERE,
+    place: capture_stack(8),
   };
   if (h.check && !mark_usage(t, h)) return;
   if (h.check && !trylock) {

@@ -37,8 +37,9 @@ export function kmemleak_ignore(p: kobj_memory): void {
   s.ignored.add(p.$mem);
 }
 
-/** Nothing of the kernel's is in these. */
+/** Nothing of the kernel's is in these. Structs come first, being most of what there is. */
 function opaque_to_scan(x: object): boolean {
+  if (x instanceof kobj_memory) return false;
   return (
     no_scan.has(x) ||
     x instanceof mem_object ||

@@ -163,7 +163,6 @@ export const ZERO_SIZE_PTR = new kbuf(0);
 function make_buffer(size: number, usable: number): kbuf {
   const buf = new kbuf(usable);
   buf.$bytes = buf.$bytes.subarray(0, size);
-  buf.$view = new DataView(buf.$bytes.buffer, 0, size);
   return buf;
 }
 

@@ -71,7 +71,6 @@ function resize_buffer(old: kbuf | null, n: number, gfp: gfp_t): kbuf | null {
   if (!old || old === ZERO_SIZE_PTR) return kmalloc(n, gfp);
   if (old.$mem.usable >= n) {
     old.$bytes = new Uint8Array(old.$bytes.buffer, 0, n);
-    old.$view = new DataView(old.$bytes.buffer, 0, n);
     old.$mem.size = n;
     return old;
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** s390dbf: levels, wrapping, the two views. */
 import test from "ava";
+import { EFAULT, EINVAL, EPIPE } from "#linux/errno.ts";
+import { O_RDWR } from "#linux/fcntl.ts";
 import { boot, log, run, spawn } from "../../kernel/arch/machine.ts";
 import {
   debug_event,
@@ -19,6 +21,7 @@ import {
   debug_unregister_view,
   debug_view,
 } from "../../kernel/arch/s390/debug.ts";
+import { run_user, type user_process } from "../../kernel/fs/process.ts";
 import type { Sleeps } from "../../kernel/sched/types.ts";
 
 /** A log named "x"; `body` runs in a task. */
@@ -98,4 +101,42 @@ test.serial("levels, views, stopping, unregistering", (t) => {
   run();
   t.is(debug_find("x"), null);
   t.deepEqual(debug_view("x"), []);
+});
+
+const DIR = "/sys/kernel/debug/s390dbf/x";
+function* makesLog(): Sleeps {
+  const id = (yield* debug_register("x", 2, 1, 16))!;
+  debug_register_view(id, debug_hex_ascii_view);
+  debug_text_event(id, 2, "abc");
+}
+function* usesFiles(u: user_process): Sleeps {
+  const read = (name: string): Sleeps<{ ret: number; text: string }> => u.sysfs_read(`${DIR}/${name}`);
+  said.push((yield* u.ls(DIR)).names);
+  said.push((yield* read("level")).text, (yield* read("pages")).text);
+  for (const text of ["6\n", "7", "x", "-", " 2"]) {
+    said.push(yield* u.sysfs_write(`${DIR}/level`, text));
+    said.push((yield* read("level")).text);
+  }
+  said.push(debug_view("x").length, yield* u.sysfs_write(`${DIR}/flush`, "5"), debug_view("x").length);
+  said.push(yield* u.sysfs_write(`${DIR}/flush`, "-"), debug_view("x").length);
+  const fd = yield* u.open(`${DIR}/level`, O_RDWR);
+  const at = yield* u.string("3");
+  said.push(yield* u.write(fd, at, 1), yield* u.write(fd, at, 1), yield* u.pwrite(fd, 0n, 1, 0));
+}
+const said: unknown[] = [];
+test.serial("the files of a log", (t) => {
+  said.length = 0;
+  boot();
+  spawn("dbf", makesLog());
+  run();
+  run_user("init", usesFiles);
+  t.is(run(), "done");
+  t.deepEqual(said, [
+    ...[["flush", "level", "pages"], "3\n", "2\n"],
+    ...[2, "6\n", 1, "6\n", -EINVAL, "6\n", 1, "-\n", 2, "2\n"],
+    ...[1, 1, 1, 1, 0],
+    // Only the first write of an open file counts.
+    ...[1, -EPIPE, -EFAULT],
+  ]);
+  t.true(log().some(({ text }) => text === "s390dbf: x is not a valid level for a debug feature"));
 });

@@ -14,6 +14,7 @@ import {
   ENOTDIR,
   ENOTTY,
   ENXIO,
+  EOVERFLOW,
   ESPIPE,
 } from "#linux/errno.ts";
 import { F_GETFD, F_GETFL, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "#linux/fcntl.ts";
@@ -21,10 +22,21 @@ import { current_files } from "#linux/fdtable.ts";
 import { fput } from "#linux/file.ts";
 import {
   alloc_chrdev_region,
-  type file,
+  default_llseek,
+  file,
   type file_operations,
+  fixed_size_llseek,
+  FMODE_UNSIGNED_OFFSET,
+  generic_file_llseek,
   get_file,
-  type inode,
+  inode,
+  no_llseek,
+  no_seek_end_llseek,
+  SEEK_CUR,
+  SEEK_DATA,
+  SEEK_END,
+  SEEK_HOLE,
+  SEEK_SET,
   nonseekable_open,
   noop_llseek,
   register_chrdev_region,
@@ -45,6 +57,9 @@ import { type program, run_user, type user_process } from "../../kernel/fs/proce
 import { kbuf } from "../../kernel/lib/bytestruct.ts";
 import { module, MODULE_STATE_GOING, MODULE_STATE_LIVE } from "../../kernel/modpost.ts";
 import { module_refcount, MODULE_REF_BASE } from "../../kernel/module/refcount.ts";
+import { either } from "../../kernel/sched/either.ts";
+import { rw_verify_area } from "../../kernel/fs/read_write.ts";
+import { spin_lock_init } from "#linux/spinlock.ts";
 import { msleep } from "../../kernel/sched/timeout.ts";
 import { PF_KTHREAD } from "../../kernel/sched/task.ts";
 
@@ -468,3 +483,105 @@ function* seeks(u: user_process): Sleeps {
 function* openStream(): Sleeps<number> {
   return anon_inode_getfd("[stream]", stream, null, O_WRONLY);
 }
+
+type Seek = (f: file, offset: bigint, whence: number) => Sleeps<bigint> | Spins<bigint> | bigint;
+const SEEKS: readonly (readonly [
+  name: string,
+  how: Seek,
+  then: readonly (readonly [offset: bigint, whence: number])[],
+  positions: readonly bigint[],
+])[] = [
+  [
+    "generic_file_llseek",
+    generic_file_llseek,
+    [
+      [10n, SEEK_SET],
+      [5n, SEEK_CUR],
+      [0n, SEEK_CUR],
+      [-20n, SEEK_CUR],
+      [-1n, SEEK_END],
+      [3n, SEEK_DATA],
+      [100n, SEEK_DATA],
+      [3n, SEEK_HOLE],
+      [100n, SEEK_HOLE],
+    ],
+    [10n, 15n, 15n, failed(EINVAL), 99n, 3n, failed(ENXIO), 100n, failed(ENXIO)],
+  ],
+  [
+    "fixed_size_llseek",
+    (f, offset, whence) => fixed_size_llseek(f, offset, whence, 50n),
+    [
+      [50n, SEEK_SET],
+      [51n, SEEK_SET],
+      [-50n, SEEK_END],
+      [1n, SEEK_END],
+      [0n, SEEK_DATA],
+    ],
+    [50n, failed(EINVAL), 0n, failed(EINVAL), failed(EINVAL)],
+  ],
+  [
+    "no_seek_end_llseek",
+    no_seek_end_llseek,
+    [
+      [7n, SEEK_SET],
+      [1n, SEEK_CUR],
+      [0n, SEEK_END],
+    ],
+    [7n, 8n, failed(EINVAL)],
+  ],
+  [
+    "default_llseek",
+    default_llseek,
+    [
+      [7n, SEEK_SET],
+      [1n, SEEK_CUR],
+      [0n, SEEK_CUR],
+      [-1n, SEEK_END],
+      [3n, SEEK_DATA],
+      [100n, SEEK_DATA],
+      [3n, SEEK_HOLE],
+      [100n, SEEK_HOLE],
+      [-1n, SEEK_SET],
+    ],
+    [7n, 8n, 8n, 99n, 3n, failed(ENXIO), 100n, failed(ENXIO), failed(EINVAL)],
+  ],
+  ["noop_llseek", noop_llseek, [[7n, SEEK_SET]], [0n]],
+  ["no_llseek", no_llseek, [[7n, SEEK_SET]], [failed(ESPIPE)]],
+];
+function failed(errno: number): bigint {
+  return BigInt(-errno);
+}
+const sought: bigint[] = [];
+function* seekAll(how: Seek, then: readonly (readonly [bigint, number])[]): Sleeps {
+  const f = new file();
+  spin_lock_init(f.f_lock);
+  f.f_inode = new inode();
+  f.f_inode.i_size = 100n;
+  for (const [offset, whence] of then) sought.push(yield* either(how(f, offset, whence)));
+}
+for (const [name, how, then, positions] of SEEKS) {
+  test.serial(`positions: ${name}`, (t) => {
+    sought.length = 0;
+    boot();
+    spawn("kthread", seekAll(how, then), PF_KTHREAD);
+    t.is(run(), "done");
+    t.deepEqual(sought, [...positions]);
+  });
+}
+
+test("what cannot be asked for: rw_verify_area", (t) => {
+  const f = new file();
+  for (const [pos, count, unsigned, wanted] of [
+    [0n, -1, false, -EINVAL],
+    [-1n, 1, false, -EINVAL],
+    [-8n, 7, true, 0],
+    [-8n, 8, true, -EOVERFLOW],
+    [2n ** 63n - 1n, 1, false, -EINVAL],
+    [2n ** 63n - 1n, 1, true, 0],
+    [5n, 5, false, 0],
+  ] as const) {
+    f.f_mode = unsigned ? FMODE_UNSIGNED_OFFSET : 0;
+    t.is(rw_verify_area(f, { value: pos }, count), wanted, `${pos}+${count}`);
+  }
+  t.is(rw_verify_area(f, null, 1), 0);
+});

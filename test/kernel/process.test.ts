@@ -2,9 +2,10 @@
 /** Processes: signals, exit, fork and wait. */
 import test from "ava";
 import { anon_inode_getfd } from "#linux/anon_inodes.ts";
-import { ECHILD, EFAULT, EINTR, EPERM, ESRCH } from "#linux/errno.ts";
+import { ECHILD, EFAULT, EINTR, EINVAL, EPERM, ESRCH } from "#linux/errno.ts";
 import type { file, file_operations, inode } from "#linux/fs.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
+import { LINUX_REBOOT_CMD_HALT, LINUX_REBOOT_CMD_POWER_OFF, LINUX_REBOOT_CMD_RESTART } from "#linux/reboot.ts";
 import { fatal_signal_pending, signal_pending } from "#linux/sched/signal.ts";
 import { SA_RESTART, SIGCHLD, SIGKILL, SIGTERM, SIGUSR1 } from "#linux/signal.ts";
 import { init_task_work, callback_head, task_work_add, TWA_RESUME } from "#linux/task_work.ts";
@@ -17,7 +18,7 @@ import {
   wait_queue_head,
   wake_up_all,
 } from "#linux/wait.ts";
-import { boot, found, type outcome, run, spawn } from "../../kernel/arch/machine.ts";
+import { boot, found, log, type outcome, run, spawn } from "../../kernel/arch/machine.ts";
 import { current_mm } from "../../kernel/mm/mm_struct.ts";
 import {
   MAP_ANONYMOUS,
@@ -290,5 +291,31 @@ for (const c of cases) {
     );
     t.is(u.exit_code, c.exit ?? 0);
     t.deepEqual(seen, c.said);
+  });
+}
+
+function reboots(cmd: number): program {
+  return function* (u: user_process): Sleeps {
+    say(`${yield* u.reboot(cmd)}`);
+  };
+}
+for (const [what, cmd, uid, out, line] of [
+  ["restart", LINUX_REBOOT_CMD_RESTART, 0, [], "reboot: Restarting system"],
+  ["halt", LINUX_REBOOT_CMD_HALT, 0, [], "reboot: System halted"],
+  ["power off", LINUX_REBOOT_CMD_POWER_OFF, 0, [], "reboot: Power down"],
+  ["something else", 77, 0, [`${-EINVAL}`], null],
+  ["without the right to", LINUX_REBOOT_CMD_RESTART, 1000, [`${-EPERM}`], null],
+] as const) {
+  test.serial(`reboot: ${what}`, (t) => {
+    seen.length = 0;
+    boot();
+    run_user("init", reboots(cmd), { uid });
+    t.is(run(), "done");
+    t.deepEqual(seen, [...out]);
+    const lines = log().filter(({ text }) => text.startsWith("reboot: "));
+    t.deepEqual(
+      lines.map(({ text }) => text),
+      line === null ? [] : [line],
+    );
   });
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** sysfs: files, groups, links, and removal that waits for whoever is inside. */
 import test from "ava";
-import { boot, found, run, spawn } from "../../kernel/arch/machine.ts";
+import { boot, found, log, run, spawn } from "../../kernel/arch/machine.ts";
 import {
   sysfs_list,
   sysfs_lookup,
+  sysfs_read_bin,
+  sysfs_write_bin,
   sysfs_open_file,
   sysfs_read,
   sysfs_read_path,
@@ -15,7 +17,7 @@ import {
 } from "../../kernel/fs/sysfs/mount.ts";
 import { live_memory } from "../../kernel/mm/slab.ts";
 import type { Sleeps } from "../../kernel/sched/types.ts";
-import { EACCES, EEXIST, EINVAL, EIO, ENODEV, ENOENT } from "../../include/linux/errno.ts";
+import { EACCES, EEXIST, EFBIG, EINVAL, EIO, ENODEV, ENOENT } from "../../include/linux/errno.ts";
 import { PTR_ERR } from "../../include/linux/err.ts";
 import {
   __ATTR,
@@ -24,25 +26,42 @@ import {
   kobject_create_and_add,
   kobject_put,
 } from "../../include/linux/kobject.ts";
-import { kernfs_put, type kernfs_open_file } from "../../include/linux/kernfs.ts";
+import { kernfs_put, type kernfs_node, type kernfs_open_file } from "../../include/linux/kernfs.ts";
 import { msleep } from "../../include/linux/delay.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "../../include/linux/mutex.ts";
 import {
   type attribute,
+  bin_attribute,
+  sysfs_add_file_to_group,
+  sysfs_add_link_to_group,
+  sysfs_break_active_protection,
   sysfs_buf,
+  sysfs_chmod_file,
+  sysfs_create_bin_file,
   sysfs_create_file,
+  sysfs_create_files,
   sysfs_create_group,
   sysfs_create_groups,
   sysfs_create_link,
   sysfs_emit,
   sysfs_emit_at,
   sysfs_merge_group,
+  sysfs_notify,
+  sysfs_remove_bin_file,
   sysfs_remove_file,
+  sysfs_remove_file_from_group,
   sysfs_remove_file_self,
+  sysfs_remove_files,
   sysfs_remove_group,
+  sysfs_remove_groups,
+  sysfs_remove_link_from_group,
   sysfs_streq,
+  sysfs_unbreak_active_protection,
+  sysfs_unmerge_group,
   sysfs_update_group,
+  sysfs_update_groups,
 } from "../../include/linux/sysfs.ts";
+import { initialise, kbuf } from "../../include/linux/types.ts";
 
 const seen: unknown[] = [];
 const say = (x: unknown): void => void seen.push(x);
@@ -301,4 +320,137 @@ test("sysfs_streq() forgives one newline", (t) => {
     ["x", "y", false],
   ] as const)
     t.is(sysfs_streq(a, b), same);
+});
+
+function* severalFiles(): Sleeps {
+  const dir = yield* directory();
+  say(yield* sysfs_create_files(dir, [rw.attr, ro.attr]));
+  say(yield* sysfs_list("dir"));
+  // As in Linux, taking back begins with the file that could not be made: whoever had the name loses it.
+  say(yield* sysfs_create_files(dir, [silent.attr, ro.attr]));
+  say(yield* sysfs_list("dir"));
+  say(yield* sysfs_chmod_file(dir, rw.attr, 0o444));
+  say(yield* sysfs_chmod_file(dir, ro.attr, 0o444));
+  say(yield* sysfs_write_path("dir/toy", "x"));
+  yield* sysfs_notify(dir, null, "toy");
+  yield* sysfs_remove_files(dir, [rw.attr, silent.attr]);
+  say(yield* sysfs_list("dir"));
+}
+test.serial("several files at once, and their modes", (t) => {
+  inKernel(severalFiles());
+  t.deepEqual(seen, [0, ["ro", "toy"], -EEXIST, ["toy"], 0, -ENOENT, -EACCES, []]);
+});
+
+function* filesOfGroups(): Sleeps {
+  const dir = yield* directory();
+  const other = (yield* kobject_create_and_add("other", null))!;
+  say(yield* sysfs_add_file_to_group(dir, ro.attr, "group"));
+  say(yield* sysfs_create_groups(dir, [{ name: "group", attrs: [rw.attr] }]));
+  say(yield* sysfs_add_file_to_group(dir, ro.attr, "group"));
+  say(yield* sysfs_add_file_to_group(dir, ro.attr, null));
+  say(yield* sysfs_add_link_to_group(dir, "group", other, "link"));
+  say(yield* sysfs_add_link_to_group(dir, "none", other, "link"));
+  yield* sysfs_notify(dir, "group", "toy");
+  say(yield* sysfs_list("dir/group"));
+  say(yield* sysfs_readlink("dir/group/link"));
+  yield* sysfs_remove_link_from_group(dir, "group", "link");
+  yield* sysfs_remove_link_from_group(dir, "none", "link");
+  yield* sysfs_remove_file_from_group(dir, ro.attr, "group");
+  yield* sysfs_remove_file_from_group(dir, ro.attr, "none");
+  say(yield* sysfs_merge_group(dir, { name: "none", attrs: [] }));
+  say(yield* sysfs_merge_group(dir, { name: "group", attrs: [silent.attr] }));
+  say(yield* sysfs_list("dir/group"));
+  yield* sysfs_unmerge_group(dir, { name: "group", attrs: [silent.attr] });
+  yield* sysfs_unmerge_group(dir, { name: "none", attrs: [silent.attr] });
+  // A merge that fails takes the file away that was in its way, as in Linux.
+  say(yield* sysfs_merge_group(dir, { name: "group", attrs: [silent.attr, rw.attr] }));
+  say(yield* sysfs_list("dir/group"));
+  say(yield* sysfs_update_groups(dir, [{ name: "none", attrs: [rw.attr] }]));
+  say(yield* sysfs_update_groups(dir, [{ name: "group", attrs: [rw.attr] }]));
+  say(yield* sysfs_list("dir/group"));
+  yield* sysfs_remove_groups(dir, [{ name: "group", attrs: [rw.attr] }]);
+  say(yield* sysfs_list("dir"));
+  yield* sysfs_remove_group(dir, { name: "group", attrs: [rw.attr] });
+}
+test.serial("files, links and merges of groups that are there, and that are not", (t) => {
+  inKernel(filesOfGroups());
+  t.deepEqual(seen, [
+    ...[-ENOENT, 0, 0, 0, 0, -ENOENT, ["link", "ro", "toy"], "../../other"],
+    ...[-ENOENT, 0, ["silent", "toy"], -EEXIST, [], -EINVAL, 0, ["toy"], ["ro"]],
+  ]);
+  const said = log().map(({ text }) => text);
+  t.true(said.includes("Can't update unknown attr grp name: dir/none"));
+  t.true(said.includes("sysfs group 'group' not found for kobject 'dir'"));
+});
+
+function binRead(_kobj: kobject, _attr: bin_attribute, buf: kbuf, pos: number, count: number): number {
+  say(`read ${pos}+${count}`);
+  for (let i = 0; i < count; i++) buf.$bytes[i] = pos + i;
+  return count;
+}
+function binWrite(_kobj: kobject, _attr: bin_attribute, buf: kbuf, pos: number, count: number): number {
+  say(`write ${[...buf.$bytes.subarray(0, count)]} at ${pos}`);
+  return count;
+}
+function binary(name: string, size: bigint, mode: number, both = true): bin_attribute {
+  const attr = initialise(new bin_attribute(), { attr: { name, mode }, size, read: binRead });
+  if (both) attr.write = binWrite;
+  return attr;
+}
+function* binaries(): Sleeps {
+  const dir = yield* directory();
+  const eight = binary("eight", 8n, 0o600);
+  say(yield* sysfs_create_bin_file(dir, eight));
+  say(yield* sysfs_create_bin_file(dir, eight));
+  say(yield* sysfs_create_group(dir, { name: "bins", bin_attrs: [binary("endless", 0n, 0o400, false)] }));
+  const kn = (yield* sysfs_lookup("dir/eight"))!;
+  const of = yield* sysfs_open_file(kn, 3);
+  kernfs_put(kn);
+  const buf = new kbuf(16);
+  for (const [pos, count] of [
+    [0, 4],
+    [6, 4],
+    [8, 4],
+    [0, 0],
+  ] as const)
+    say(yield* sysfs_read_bin(of, buf, count, pos));
+  say([...buf.$bytes.subarray(0, 3)]);
+  buf.$bytes.set([1, 2, 3, 4]);
+  for (const pos of [0, 6, 8]) say(yield* sysfs_write_bin(of, buf, 4, pos));
+  sysfs_release(of);
+  yield* sysfs_remove_bin_file(dir, eight);
+  say(yield* sysfs_list("dir"));
+  say(yield* sysfs_list("dir/bins"));
+}
+test.serial("binary files end at their size", (t) => {
+  inKernel(binaries());
+  t.deepEqual(seen, [
+    ...[0, -EEXIST, 0],
+    ...["read 0+4", 4, "read 6+2", 2, 0, 0, [6, 7, 2]],
+    ...["write 1,2,3,4 at 0", 4, "write 1,2 at 6", 2, -EFBIG],
+    ...[["bins"], ["endless"]],
+  ]);
+});
+
+const left: { node: kernfs_node | null } = { node: null };
+function* selfStore(kobj: kobject, attr: kobj_attribute, _buf: string, count: number): Sleeps<number> {
+  // What the SCSI layer does to delete a device from within its file.
+  left.node = yield* sysfs_break_active_protection(kobj, attr.attr);
+  yield* sysfs_remove_file(kobj, attr.attr);
+  say("removed from within");
+  if (left.node) yield* sysfs_unbreak_active_protection(left.node);
+  return count;
+}
+const selfish = __ATTR(kobj_attribute, "selfish", 0o200, null, selfStore);
+function* breaksProtection(): Sleeps {
+  const dir = yield* directory();
+  yield* sysfs_create_file(dir, selfish.attr);
+  say(yield* sysfs_write_path("dir/selfish", "x"));
+  say(yield* sysfs_list("dir"));
+  say(yield* sysfs_break_active_protection(dir, selfish.attr));
+}
+test.serial("a store() without its active protection can wait for the removal of its file", (t) => {
+  inKernel(breaksProtection());
+  t.deepEqual(seen, ["removed from within", 1, [], null]);
+  t.deepEqual(found(), []);
 });

@@ -51,7 +51,7 @@ const scenario: ScenarioFor<FakeKernel> = {
 test("a run: boot, scenario, quiescence, leak scan", (t) => {
   const kernel = fakeKernel("done");
   const result = runScenario(kernel, scenario, { state: "v1:1", trace: true });
-  t.deepEqual(kernel.calls, ['boot {"cpus":2}', "scenario in v1:1", "run", "scan"]);
+  t.deepEqual(kernel.calls, ['boot {"stacks":true,"cpus":2}', "scenario in v1:1", "run", "scan"]);
   t.deepEqual(result, {
     outcome: "done",
     reports: [],

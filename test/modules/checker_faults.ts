@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** A module of mistakes, one in each function: what the pages of Documentation/checkers/ show is said of these. */
 import { msleep } from "#linux/delay.ts";
-import { BUG, BUG_ON, WARN, WARN_ON } from "#linux/bug.ts";
-import { complete, completion, init_completion, wait_for_completion } from "#linux/completion.ts";
+import { BUG_ON, WARN, WARN_ON } from "#linux/bug.ts";
+import { completion, init_completion, wait_for_completion } from "#linux/completion.ts";
 import { device, device_initialize, dev_set_name, put_device } from "#linux/device.ts";
 import { ERR_PTR } from "#linux/err.ts";
 import { ENOMEM } from "#linux/errno.ts";
-import { kobject, kobject_add, kobject_create_and_add, kobject_get, kobject_init } from "#linux/kobject.ts";
+import {
+  type kobj_type,
+  kobject,
+  kobject_add,
+  kobject_create_and_add,
+  kobject_get,
+  kobject_init,
+} from "#linux/kobject.ts";
 import { INIT_LIST_HEAD, LIST_HEAD, list_add, list_del, list_for_each_entry, list_head } from "#linux/list.ts";
 import { lockdep_sys_exit } from "#linux/lockdep.ts";
 import { DEFINE_MUTEX, mutex, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
@@ -47,6 +54,7 @@ class toy extends struct("toy", {
   refs: embed(() => refcount_t),
   release: fn<(t: toy) => Sleeps<number> | number>(),
   sleeps: fn<() => Sleeps<number>>(),
+  plain: fn<(t: toy) => number>(),
 }) {}
 
 const s = per_boot(() => ({
@@ -54,26 +62,26 @@ const s = per_boot(() => ({
   b: DEFINE_MUTEX("b"),
   spin: DEFINE_SPINLOCK("spin"),
   wq: null as workqueue_struct | null,
-  ops: {} as toy_ops,
+  ops: null as toy_ops | null,
   late: new work_struct(),
+  done: new completion(),
   seen: 0,
   hooks: [] as ((t: toy) => number | undefined)[],
 }));
+
+const toy_type: kobj_type = {};
 
 function new_toy(): toy {
   return kzalloc(toy, GFP_KERNEL)!;
 }
 
-export function* completion_again(): Sleeps {
-  const p = new_toy();
-  init_completion(p.done, "done");
-  raise_irq({ name: "again", handler: () => READY });
-  s.hooks = [() => (init_completion(p.done, "done"), 0)];
-  yield* wait_for_completion(p.done);
+export function* completion_waits(): Sleeps {
+  init_completion(s.done, "done");
+  yield* wait_for_completion(s.done);
 }
-export function* completion_other(): Sleeps {
+export function* completion_again(): Sleeps {
   yield* msleep(10);
-  s.hooks[0]?.(new_toy());
+  init_completion(s.done, "done");
 }
 
 export function* takes_a(): Sleeps {
@@ -100,6 +108,7 @@ export function* error_pointer(): Sleeps {
 }
 
 export function* waits_long(): Sleeps {
+  yield* msleep(10);
   yield* mutex_lock(s.a);
   mutex_unlock(s.a);
 }
@@ -111,8 +120,8 @@ export function* holds_long(): Sleeps {
 
 export function* kobject_twice(): Sleeps {
   const p = new_toy();
-  kobject_init(p.kobj, { sysfs_ops: null });
-  kobject_init(p.kobj, { sysfs_ops: null });
+  kobject_init(p.kobj, toy_type);
+  kobject_init(p.kobj, toy_type);
   yield* READY;
 }
 export function* kobject_got(): Sleeps {
@@ -124,7 +133,7 @@ export function* kobject_added(): Sleeps {
 }
 export function* kobject_nameless(): Sleeps {
   const p = new_toy();
-  kobject_init(p.kobj, { sysfs_ops: null });
+  kobject_init(p.kobj, toy_type);
   yield* kobject_add(p.kobj, null, "");
 }
 export function* kobject_typeless(): Sleeps {
@@ -132,7 +141,8 @@ export function* kobject_typeless(): Sleeps {
   yield* READY;
 }
 export function* kobject_null(): Sleeps {
-  kobject_init(null as kobject | null as kobject, { sysfs_ops: null });
+  const gone: { kobj: kobject | null } = { kobj: null };
+  kobject_init(gone.kobj, toy_type);
   yield* READY;
 }
 export function* kobject_same_name(): Sleeps {
@@ -278,10 +288,12 @@ export function* calls_null_waiting(): Sleeps {
   yield* new_toy().sleeps!();
 }
 export function* calls_left_out(): Sleeps {
+  s.ops = {};
   s.seen = s.ops.open!();
   yield* READY;
 }
 export function* calls_left_out_waiting(): Sleeps {
+  s.ops = {};
   s.seen = yield* s.ops.read!();
 }
 export function* calls_null_variable(): Sleeps {
@@ -290,7 +302,7 @@ export function* calls_null_variable(): Sleeps {
 }
 export function* calls_null_nameless(): Sleeps {
   const p = new_toy();
-  s.hooks = [(q) => Number(q.release!(q))];
+  s.hooks = [(q) => q.plain!(q)];
   s.seen = s.hooks.map((hook) => hook(p))[0] ?? 0;
   yield* READY;
 }
@@ -376,10 +388,5 @@ export function* warns_with_words(): Sleeps {
 }
 export function* bugs(): Sleeps {
   BUG_ON(s.seen === 0);
-  BUG();
-  yield* READY;
-}
-export function* completes(): Sleeps {
-  complete(new_toy().done);
   yield* READY;
 }

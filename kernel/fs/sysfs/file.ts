@@ -157,7 +157,8 @@ export function* sysfs_create_files(kobj: kobject, attrs: readonly attribute[]):
   for (const [i, attr] of attrs.entries()) {
     const err = yield* sysfs_create_file(kobj, attr);
     if (!err) continue;
-    for (const done of attrs.slice(0, i).reverse()) yield* sysfs_remove_file(kobj, done);
+    // The one that failed too: if its name was taken, what had it before is gone.
+    for (const done of attrs.slice(0, i + 1).reverse()) yield* sysfs_remove_file(kobj, done);
     return err;
   }
   return 0;
