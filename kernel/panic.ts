@@ -197,5 +197,6 @@ export function oops_of_host_error(error: unknown): oops | null {
     ? fault_lines(access[1] === "set", access[2] ?? "?", format_place(frames))
     : call_lines(call?.[1] ?? null);
   const text = [`${NULL_TITLE}, address: ${"0".repeat(16)}`, ...lines, where_we_are(frames), END_TRACE].join("\n");
-  return new oops(report({ checker: "oops", title: NULL_TITLE, text, level: LOGLEVEL_EMERG }));
+  const title = `${NULL_TITLE} in ${format_place(frames)}`;
+  return new oops(report({ checker: "oops", title, text, level: LOGLEVEL_EMERG }));
 }

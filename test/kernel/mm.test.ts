@@ -130,7 +130,7 @@ const planted: readonly Planted[] = [
     lines: [/^Object 0x[0-9a-f]{16} @offset=\d+$/m, /^Allocated in busy_cache \[mm_faults\] age=0 cpu=0 pid=\d+$/m],
   },
   { fault: faults.gone_cache, titles: ["BUG: KASAN: use-after-free in kmem_cache_alloc"] },
-  { fault: faults.no_cache, titles: ["BUG: kernel NULL pointer dereference"], outcome: "oops" },
+  { fault: faults.no_cache, titles: [`BUG: kernel NULL pointer dereference in no_cache ${M}`], outcome: "oops" },
   { fault: faults.hidden_from_user, titles: ["kernel BUG at usercopy_abort!"], outcome: "oops" },
 ];
 

@@ -59,7 +59,7 @@ export function wentWithReports({ end, reports }: Played<unknown>, ...expected: 
 /** It died of a NULL pointer, in this function and for no other reason. @throws with what it was instead */
 export function diedOfNullIn({ end, reports, log }: Played<unknown>, place: string): void {
   const rip = log.map((line) => line.trim()).find((line) => line.startsWith("RIP: "));
-  compare({ end, reports, rip }, { end: "oops", reports: [NULL_POINTER], rip: `RIP: ${place}` });
+  compare({ end, reports, rip }, { end: "oops", reports: [`${NULL_POINTER} in ${place}`], rip: `RIP: ${place}` });
 }
 
 type Live = ReturnType<Lab["live_objects"]>;

@@ -42,53 +42,64 @@ function scenarioIn(kernel: RunnableKernel, scenario: ScenarioFor<never>, state:
   }
 }
 
-/** Runs everything in every state. @progress: told before each step */
+/** What one state gave. The results stand in the order of the cases and of the scenarios. */
+export interface Column {
+  /** Null: the case says nothing about this version. */
+  readonly holds: readonly (boolean | null)[];
+  readonly found: readonly (readonly string[])[];
+  /** Why the state cannot be loaded. */
+  readonly broken?: string;
+}
+
+/** Runs everything in one state. */
+export async function columnOf(
+  version: string,
+  state: State,
+  cases: readonly SeriesCase[],
+  scenarios: readonly ScenarioFor<never>[],
+): Promise<Column> {
+  let kernel: RunnableKernel;
+  try {
+    ({ kernel } = await loadKernel(state.dir));
+  } catch (error) {
+    const broken = message(error);
+    const why = [`error: the state cannot be loaded: ${broken}`];
+    return { holds: cases.map(() => null), found: scenarios.map(() => why), broken };
+  }
+  const holds: (boolean | null)[] = [];
+  for (const c of cases)
+    holds.push(mustHold(c, version, state.number) === null ? null : (await runCase(c, state)).holds);
+  return { holds, found: scenarios.map((scenario) => scenarioIn(kernel, scenario, state)) };
+}
+
+/** Runs everything in every state. @run: one state; they may run side by side */
 export async function seriesMatrix(
   version: string,
   states: readonly State[],
   cases: readonly SeriesCase[],
   scenarios: readonly ScenarioFor<never>[],
-  progress: (what: string) => void = () => {},
+  run: (state: State) => Promise<Column> = (state) => columnOf(version, state, cases, scenarios),
 ): Promise<Matrix> {
-  const broken: Record<string, string> = {};
-  const tests = cases.map((c) => ({
-    id: c.id,
-    title: c.title,
-    expect: states.filter((s) => mustHold(c, version, s.number) === true).map((s) => s.name),
-    results: {} as Record<string, TestResult>,
-    unexpected: [] as string[],
-  }));
-  const found = scenarios.map((s) => ({ id: s.id, results: {} as Record<string, readonly string[]> }));
-  for (const state of states) {
-    progress(`${state.name} ${state.subject}`);
-    let kernel: RunnableKernel;
-    try {
-      ({ kernel } = await loadKernel(state.dir));
-    } catch (error) {
-      broken[state.name] = message(error);
-      for (const row of tests) row.results[state.name] = "skip";
-      for (const row of found) row.results[state.name] = [`error: the state cannot be loaded: ${message(error)}`];
-      continue;
-    }
-    for (const [i, c] of cases.entries()) {
-      const row = tests[i];
-      const expected = mustHold(c, version, state.number);
-      if (!row) continue;
-      const holds = expected === null ? null : (await runCase(c, state)).holds;
-      row.results[state.name] = holds === null ? "skip" : holds ? "pass" : "fail";
-      if (holds !== expected) row.unexpected.push(state.name);
-    }
-    for (const [i, scenario] of scenarios.entries()) {
-      const row = found[i];
-      if (row) row.results[state.name] = scenarioIn(kernel, scenario, state);
-    }
-  }
+  const columns = await Promise.all(states.map(async (state) => ({ state, column: await run(state) })));
+  const inEach = <T>(value: (column: Column, state: State) => T): Record<string, T> =>
+    Object.fromEntries(columns.map(({ state, column }) => [state.name, value(column, state)]));
+  const broken = columns.flatMap(({ state, column }) =>
+    column.broken === undefined ? [] : [[state.name, column.broken] as const],
+  );
   return {
     version,
     states: states.map(({ name, subject, files }) => ({ state: name, subject, files })),
-    tests,
-    scenarios: found,
-    broken,
+    tests: cases.map((c, i) => ({
+      id: c.id,
+      title: c.title,
+      expect: states.filter((s) => mustHold(c, version, s.number) === true).map((s) => s.name),
+      results: inEach(({ holds }) => (holds[i] == null ? "skip" : holds[i] ? "pass" : "fail")),
+      unexpected: columns
+        .filter(({ state, column }) => !column.broken && column.holds[i] !== mustHold(c, version, state.number))
+        .map(({ state }) => state.name),
+    })),
+    scenarios: scenarios.map((s, i) => ({ id: s.id, results: inEach(({ found }) => found[i] ?? []) })),
+    broken: Object.fromEntries(broken),
   };
 }
 

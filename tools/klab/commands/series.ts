@@ -9,6 +9,7 @@ import { allCases } from "../series-tests.ts";
 import { PLACES, statesOf } from "../states/index.ts";
 import { readVersion, versionNames } from "../states/series.ts";
 import { table, type Terminal } from "../terminal.ts";
+import { threadPool } from "../threads.ts";
 
 function printTests(terminal: Terminal, matrix: Matrix): void {
   const states = matrix.states.map((s) => s.state);
@@ -81,9 +82,8 @@ export async function showSeries(terminal: Terminal, version: string, withFindin
   const states = await statesOf(version);
   // Tests and scenarios may take long to load too.
   const progress = terminal.progress(states.length);
-  const matrix = await seriesMatrix(version, states, await allCases(), await allScenarios(), (what) =>
-    progress.step(what),
-  );
+  const run = threadPool(version, (state) => progress.step(`${state.name} ${state.subject}`));
+  const matrix = await seriesMatrix(version, states, await allCases(), await allScenarios(), run);
   progress.end();
   const { broken } = matrix;
   terminal.line(terminal.style("bold", `${version}: ${states.length - 1} patches on the base`));
