@@ -33,10 +33,12 @@ export const SMALL_3390: dasd_geometry = { cylinders: 4, heads: 15, records: 12,
 /** `n` bytes that tell where they are from: the same for the same seed and place. */
 export function pattern(seed: number, cyl: number, head: number, no: number, n: number): Uint8Array {
   let x = (Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul((cyl << 16) | (head << 8) | no, 0x85ebca6b)) | 0;
-  return Uint8Array.from({ length: n }, () => {
+  const bytes = new Uint8Array(n);
+  for (let i = 0; i < n; i++) {
     x = (Math.imul(x, 1664525) + 1013904223) | 0;
-    return x >>> 24;
-  });
+    bytes[i] = x >>> 24;
+  }
+  return bytes;
 }
 
 /** The count area of a record: cylinder, head, number, length of key and data. */
