@@ -123,7 +123,8 @@ class stream implements data_stream {
   }
 }
 
-function fetch(address: number, fmt1: boolean): ccw | null {
+/** The CCW at a real address, in the words of format 1; null if there is no memory. */
+export function fetch_ccw(address: number, fmt1: boolean): ccw | null {
   const b = read_real(BigInt(address), 8);
   if (!b) return null;
   const v = new DataView(b.buffer);
@@ -177,7 +178,7 @@ function interpret(p: program, unit: command_set): ccw_ending | "next" {
   const at = p.channel_prog;
   const fmt1 = p.orb.fmt === 1;
   if (at === 0 || at % 8 !== 0 || at > (fmt1 ? 0x7fffffff : 0xffffff)) return "program-check";
-  const c = fetch(at, fmt1);
+  const c = fetch_ccw(at, fmt1);
   if (!c) return "program-check";
   if ((c.cmd_code & 0xf) === 0) return "program-check";
   if ((c.cmd_code & 0xf) === CCW_CMD_TIC && c.cmd_code & 0xf0) return "program-check";

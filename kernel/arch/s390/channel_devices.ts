@@ -17,6 +17,14 @@ export type program_end = "end" | "program-check" | "reject";
 /** How a start function ended, or that it has not. */
 export type start_result =
   | { readonly ended: program_end; readonly cpa: number; readonly residual: number }
+  /** With just this device and subchannel status. */
+  | {
+      readonly ended: "status";
+      readonly dstat: number;
+      readonly cstat: number;
+      readonly cpa: number;
+      readonly residual: number;
+    }
   | { readonly ended: "suspended" }
   /** Not ended: "start-pending" can still be cancelled, "active" only halted or cleared. */
   | { readonly ended: "start-pending" | "active" };

@@ -47,6 +47,7 @@ export class hw_orb extends bytestruct("hw_orb", {
   c64: bits(4, 14, 1),
   i2k: bits(4, 15, 1),
   lpm: bits(4, 16, 8),
+  ils: bits(4, 24, 1),
   cpa: b32(),
 }) {}
 export const ORB_CTRL0_INVALID = 0x0004;

@@ -20,7 +20,9 @@ import {
   SCSW_STCTL_PRIM_STATUS,
   SCSW_STCTL_SEC_STATUS,
   SCSW_STCTL_STATUS_PEND,
+  DEV_STAT_CHN_END,
   DEV_STAT_DEV_END,
+  DEV_STAT_STAT_MOD,
   DEV_STAT_UNIT_CHECK,
 } from "#asm/scsw.ts";
 import { type channel_device, device_status, type program_end } from "./channel_devices.ts";
@@ -44,6 +46,8 @@ const ANY_STCTL = 0x1f;
 const DATA_CHECKS = SCHN_STAT_CHN_DATA_CHK | SCHN_STAT_CHN_CTRL_CHK | SCHN_STAT_INTF_CTRL_CHK;
 /** Ended with primary and secondary status. */
 const ENDED = SCSW_STCTL_PRIM_STATUS | SCSW_STCTL_SEC_STATUS | SCSW_STCTL_STATUS_PEND;
+/** Device status that is no reason for an alert. */
+const EXPECTED_DSTAT = DEV_STAT_CHN_END | DEV_STAT_DEV_END | DEV_STAT_STAT_MOD;
 /** Instead of a condition code: the instruction ends with a program check. */
 export const PROGRAM_CHECK = -1;
 
@@ -161,6 +165,9 @@ export class hw_subchannel {
         // The emulated machine presents an interruption here as well, without status.
         this.#present();
         break;
+      case "status":
+        this.#status(r.dstat, r.cstat, r.cpa, r.residual);
+        break;
       default:
         this.end(r.ended, r.cpa, r.residual);
     }
@@ -168,11 +175,16 @@ export class hw_subchannel {
 
   /** The start function ends: from the device, within the instruction or later. */
   end(ended: program_end, cpa: number, residual: number): void {
+    const cstat = ended === "program-check" ? SCHN_STAT_PROG_CHECK : this.schib.scsw.cmd.cstat;
+    this.#status(device_status(ended), cstat, cpa, residual);
+  }
+  #status(dstat: number, cstat: number, cpa: number, residual: number): void {
     const scsw = this.schib.scsw.cmd;
     scsw.actl &= ~(SCSW_ACTL_START_PEND | SCSW_ACTL_SCHACT | SCSW_ACTL_DEVACT);
-    scsw.stctl = ended === "end" ? ENDED : ENDED | SCSW_STCTL_ALERT_STATUS;
-    scsw.dstat = device_status(ended);
-    if (ended === "program-check") scsw.cstat = SCHN_STAT_PROG_CHECK;
+    const alert = cstat !== 0 || (dstat & ~EXPECTED_DSTAT) !== 0 || dstat === 0;
+    scsw.stctl = alert ? ENDED | SCSW_STCTL_ALERT_STATUS : ENDED;
+    scsw.dstat = dstat;
+    scsw.cstat = cstat;
     scsw.cpa = cpa;
     scsw.count = residual;
     this.#present();
