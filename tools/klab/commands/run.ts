@@ -54,10 +54,11 @@ export function run({ program, does }: Shell): void {
     .description("run a scenario in a state: kernel log, results, reports")
     .argument("<scenario>", "one that `klab scenarios` lists")
     .option("--state <state>", "v1:4, v1, base, or a folder")
+    .option("--kcsan", "look for data races and unordered frees")
     .option("--trace", "show the events too")
     .option("--schedule <token>", "the decisions of the run")
     .option("--json", "print one JSON document")
-    .action((id: string, options: { state?: string; trace?: boolean; schedule?: string; json?: boolean }) =>
+    .action((id: string, options: { state?: string; trace?: boolean; kcsan?: boolean; schedule?: string; json?: boolean }) =>
       does(options, async (terminal) => {
         if (options.state === undefined)
           throw new InputError("in which state? say it with --state, for example --state v1:4");
@@ -72,7 +73,7 @@ export function run({ program, does }: Shell): void {
           );
         });
         const trace = options.trace === true || terminal.json;
-        const result = runScenario(kernel, scenario, { state: state.name, trace });
+        const result = runScenario(kernel, scenario, { state: state.name, trace, kcsan: options.kcsan === true });
         print(terminal, result, trace);
         const { outcome, reports, log, events, results } = result;
         terminal.document({
