@@ -5,8 +5,8 @@
  * finds its races by stalling one side, here the order itself is looked at.
  */
 import { per_boot } from "../boot.ts";
-import { type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
-import { is_bytes, member_range, watch_accesses } from "../mm/kasan.ts";
+import { access, type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
+import { is_bytes, kasan_check_range, member_range, watch_accesses } from "../mm/kasan.ts";
 import { type mem_object, STATIC_MEMORY } from "../mm/object.ts";
 import { smp_processor_id } from "../sched/task.ts";
 import { capture_stack, type stack_frame } from "../stacktrace.ts";
@@ -31,11 +31,15 @@ export interface memory_access {
   readonly name: string;
 }
 
-/** Structs whose members belong to a primitive: order goes through them, they are no data. */
+/**
+ * Structs whose members belong to a primitive: order goes through them, they are no data. And those whose lock is left out
+ * here, because nothing can come between: a process's signals (siglock, tasklist_lock), a debug area (debug_info.lock).
+ */
 const PRIMITIVES = new Set([
   "atomic_t",
   "atomic64_t",
   "completion",
+  "debug_info",
   "delayed_work",
   "ida",
   "idr",
@@ -43,6 +47,7 @@ const PRIMITIVES = new Set([
   "mutex",
   "refcount_struct",
   "rw_semaphore",
+  "signal_struct",
   "spinlock",
   "swait_queue_head",
   "timer_list",
@@ -54,7 +59,9 @@ const PRIMITIVES = new Set([
 ]);
 /** Enough to see who else was there; more than this of unordered readers say nothing new. */
 const KEPT = 8;
-const STACK_DEPTH = 28;
+/** Frames kept of an access: taking them is most of what the checker costs. */
+const STACK_DEPTH = 10;
+const FREE_STACK_DEPTH = 28;
 
 const s = per_boot(() => ({
   members: new WeakMap<kobj_memory, Map<string, memory_access[]>>(),
@@ -75,6 +82,13 @@ function primitive(object: kobj_memory): boolean {
   return known;
 }
 
+/** What lies in the channel subsystem rather than in memory. */
+function of_hardware(object: kobj_memory): boolean {
+  let outer = object;
+  for (let up = outer.$up; up; up = outer.$up) outer = up;
+  return outer.$mem === STATIC_MEMORY && (layout_of(outer)?.name.startsWith("hw_") ?? false);
+}
+
 function name_of(object: kobj_memory, member: string): string {
   if (object instanceof struct_array) return object.$up ? `${name_of(object.$up, object.$member)}${member}` : member;
   const layout = layout_of(object);
@@ -89,25 +103,40 @@ class pending_access {
   readonly write: boolean;
   readonly marked = marking.on;
   readonly object: kobj_memory;
+  /** Its frame and those above it are the checker's. */
+  readonly #above: (...args: never[]) => unknown;
   readonly #where: () => { offset: number; size: number; name: string };
   #made: memory_access | null = null;
   constructor(
     context: context,
     object: kobj_memory,
     write: boolean,
+    above: (...args: never[]) => unknown,
     where: () => { offset: number; size: number; name: string },
   ) {
     this.context = context;
     this.at = context.clock.get(context.id) ?? 0;
     this.object = object;
     this.write = write;
+    this.#above = above;
     this.#where = where;
   }
   get record(): memory_access {
     const { context, at, write, marked, object } = this;
-    const stack = (): (() => readonly stack_frame[]) => capture_stack(STACK_DEPTH);
-    return (this.#made ??= { context, at, write, marked, object, cpu: smp_processor_id(), stack: stack(), ...this.#where() });
+    if (this.#made) return this.#made;
+    const stack = capture_stack(STACK_DEPTH, this.#above);
+    const cpu = smp_processor_id();
+    return (this.#made = { context, at, write, marked, object, cpu, stack, ...this.#where() });
   }
+}
+
+/**
+ * One writes, and it is not that both, or the one that reads, say that they know. A plain write is as good as a marked one
+ * to who reads with READ_ONCE(): CONFIG_KCSAN_ASSUME_PLAIN_WRITES_ATOMIC.
+ */
+function may_race(a: memory_access, b: pending_access): boolean {
+  if (a.write && b.write) return !(a.marked && b.marked);
+  return (a.write && !b.marked) || (b.write && !a.marked);
 }
 
 function look(seen: memory_access[], now: pending_access): void {
@@ -115,7 +144,7 @@ function look(seen: memory_access[], now: pending_access): void {
   const same = (a: memory_access): boolean => mine(a) && a.write === now.write && a.marked === now.marked;
   if (seen.some((a) => same(a) && a.at === now.at)) return;
   for (const a of seen) {
-    if (mine(a) || !(a.write || now.write) || (a.marked && now.marked)) continue;
+    if (mine(a) || !may_race(a, now)) continue;
     if (!ordered_before(a.context.id, a.at, now.context)) report_race(a, now.record);
   }
   // Whoever is unordered with what is left out is unordered with this access as well.
@@ -142,7 +171,12 @@ function slot<K extends WeakKey, M>(map: WeakMap<K, Map<M, memory_access[]>>, ke
   return seen;
 }
 
-function look_at_bytes(object: kobj_memory & { $bytes: Uint8Array }, at: number, size: number, now: pending_access): void {
+function look_at_bytes(
+  object: kobj_memory & { $bytes: Uint8Array },
+  at: number,
+  size: number,
+  now: pending_access,
+): void {
   const end = Math.min(at + size, object.$bytes.length);
   const first = object.$bytes.byteOffset;
   for (let i = at; i < end; i++) look(slot(s.bytes, object.$bytes.buffer, first + i), now);
@@ -154,13 +188,14 @@ function check_member(object: kobj_memory, member: string, write: boolean): void
   if (!context) return;
   s.busy = true;
   try {
-    const now = new pending_access(context, object, write, () => {
+    const now = new pending_access(context, object, write, access.check, () => {
       const { at, size } = member_range(object, member);
       return { offset: at, size, name: name_of(object, member) };
     });
     visit(object.$mem, now);
     if (marking.off || member.startsWith("$") || member === "dep_map" || primitive(object)) return;
     if (is_bytes(object)) {
+      if (of_hardware(object)) return;
       const { at, size } = member_range(object, member);
       look_at_bytes(object, at, size, now);
     } else look(slot(s.members, object, member), now);
@@ -175,9 +210,13 @@ function check_range(object: kobj_memory, at: number, size: number, write: boole
   if (!context) return;
   s.busy = true;
   try {
-    const now = new pending_access(context, object, write, () => ({ offset: at, size, name: name_of(object, "") }));
+    const now = new pending_access(context, object, write, kasan_check_range, () => ({
+      offset: at,
+      size,
+      name: name_of(object, ""),
+    }));
     visit(object.$mem, now);
-    if (is_bytes(object)) look_at_bytes(object, at, size, now);
+    if (!marking.off && is_bytes(object) && !of_hardware(object)) look_at_bytes(object, at, size, now);
   } finally {
     s.busy = false;
   }
@@ -193,7 +232,7 @@ export function kcsan_check_free(mem: mem_object): void {
     (a) => a.context !== context && !ordered_before(a.context.id, a.at, context),
   );
   for (const a of unordered)
-    report_unordered_free(a, { context, cpu: smp_processor_id(), stack: capture_stack(STACK_DEPTH), mem });
+    report_unordered_free(a, { context, cpu: smp_processor_id(), stack: capture_stack(FREE_STACK_DEPTH), mem });
 }
 
 /** Switches the checker on or off: for power-on, where it begins once the initcalls have run. */

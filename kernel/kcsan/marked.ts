@@ -38,7 +38,7 @@ export function WRITE_ONCE<T extends kobj_memory, K extends keyof T>(p: T, membe
 const places = new WeakMap<kobj_memory, Map<unknown, object>>();
 function place_of(p: kobj_memory, member: unknown): object {
   let members = places.get(p);
-  if (!members) places.set(p, (members = new Map()));
+  if (!members) places.set(p, (members = new Map<unknown, object>()));
   let place = members.get(member);
   if (!place) members.set(member, (place = {}));
   return place;

@@ -24,16 +24,18 @@ export type channel = "main" | "readers" | "runs";
 /** Whether the checker is on; looked at by every hook before anything else. */
 export const kcsan = { on: false };
 
-type clocks_of = WeakMap<object, vector_clock>;
-
 const s = per_boot(() => ({
   next_id: 1,
   /** Contexts of each task: its own, and those that have interrupted it, innermost last. */
   contexts: new WeakMap<task_struct, context[]>(),
-  channels: { main: new WeakMap(), readers: new WeakMap(), runs: new WeakMap() } as Record<channel, clocks_of>,
+  channels: {
+    main: new WeakMap<object, vector_clock>(),
+    readers: new WeakMap<object, vector_clock>(),
+    runs: new WeakMap<object, vector_clock>(),
+  },
   /** What is before everything that begins from outside: power-on, and what had ended when nobody was left. */
-  outside: new Map() as vector_clock,
-  ended: new Map() as vector_clock,
+  outside: new Map<number, number>(),
+  ended: new Map<number, number>(),
 }));
 
 function join(into: vector_clock, from: vector_clock | undefined): void {
@@ -77,7 +79,7 @@ export function kcsan_release(object: object, of: channel = "main"): void {
   const clock = c ? c.clock : s.outside;
   const map = s.channels[of];
   let there = map.get(object);
-  if (!there) map.set(object, (there = new Map()));
+  if (!there) map.set(object, (there = new Map<number, number>()));
   join(there, clock);
   if (c) step(c);
 }

@@ -28,11 +28,7 @@ function access_type(a: memory_access): string {
 }
 function describe(a: memory_access): string[] {
   const at = px(addr_of(a.object) + a.offset);
-  return [
-    `${access_type(a)} to ${at} of ${a.size} bytes by ${a.context.desc} on cpu ${a.cpu}:`,
-    ...trace(a.stack),
-    "",
-  ];
+  return [`${access_type(a)} to ${at} of ${a.size} bytes by ${a.context.desc} on cpu ${a.cpu}:`, ...trace(a.stack), ""];
 }
 
 /** @bug: "data-race". @one, @other: places, in either order. @what: tells members apart that two places race for */
