@@ -159,7 +159,7 @@ function look(seen: memory_access[], now: pending_access): void {
 function visit(mem: mem_object, now: pending_access): void {
   if (mem === STATIC_MEMORY || mem.freed) return;
   let visitors = s.visitors.get(mem);
-  if (!visitors) s.visitors.set(mem, (visitors = new Map()));
+  if (!visitors) s.visitors.set(mem, (visitors = new Map<number, memory_access>()));
   if (visitors.get(now.context.id)?.at !== now.at) visitors.set(now.context.id, now.record);
 }
 
