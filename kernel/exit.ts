@@ -12,6 +12,7 @@ import {
 } from "#linux/wait.ts";
 import { per_boot } from "./boot.ts";
 import { exit_mm } from "./fs/mmap.ts";
+import { kcsan_acquire, kcsan_release } from "./kcsan/order.ts";
 import { schedule, set_current_state } from "./sched/core.ts";
 import {
   current,
@@ -59,6 +60,7 @@ function* exit_notify(t: task_struct): Spins {
   const sig = signal_of(t);
   if (!sig) return;
   sig.exit_state = EXIT_ZOMBIE;
+  kcsan_release(sig);
   for (const watch of s.watchers) watch(t);
   const parent = sig.parent;
   const psig = parent && signal_of(parent);
@@ -113,6 +115,7 @@ function wait_consider(pid: number, status: { value: number }): number {
   const dead = mine.find((c) => signal_of(c)!.exit_state === EXIT_ZOMBIE);
   if (!dead) return mine.length ? 0 : -ECHILD;
   signal_of(dead)!.exit_state = EXIT_DEAD;
+  kcsan_acquire(signal_of(dead)!);
   sig.children.splice(sig.children.indexOf(dead), 1);
   status.value = dead.exit_code;
   return dead.pid;

@@ -5,7 +5,7 @@ import { module_of_file } from "./Kbuild.ts";
 const KERNEL_PATH = /.*\/(?<!\/test\/)((?:include|kernel|drivers|samples|test\/modules)\/[^?:]*)/;
 /** Machinery that C does not have, and what C inlines into its caller: frames of it are noise in a report. */
 const MACHINERY =
-  /^include\/|^kernel\/(sched\/(core|task|types|interrupts|debug|decide|wait_event)|arch\/|locking\/debug_|mm\/(kasan|slab|object|track|vmalloc|failslab)|panic|stacktrace|boot|lib\/(string\.ts|fault-inject|struct|bytestruct|err_ptr|struct_access))/;
+  /^include\/|^kernel\/(kcsan|sched\/(core|task|types|interrupts|debug|decide|wait_event)|arch\/|locking\/debug_|mm\/(kasan|slab|object|track|vmalloc|failslab)|panic|stacktrace|boot|lib\/(string\.ts|fault-inject|struct|bytestruct|err_ptr|struct_access))/;
 
 export interface stack_frame {
   readonly name: string;

@@ -5,6 +5,7 @@
  * Not here: device links, firmware nodes, power management, managed resources (devm_*), namespaces, online and offline.
  */
 import { WARN, WARN_ON_ONCE, WARN_ONCE } from "#linux/bug.ts";
+import { READ_ONCE } from "#linux/compiler.ts";
 import {
   BUS_NOTIFY_ADD_DEVICE,
   BUS_NOTIFY_DEL_DEVICE,
@@ -136,7 +137,7 @@ export const sysfs_dev_char_kobj = (): kobject | null => s.sysfs_dev_char_kobj;
 
 /** Who speaks for a device: its driver, else its bus or class, else "". Any context. */
 export function dev_driver_string(dev: device): string | null {
-  const drv = dev.driver;
+  const drv = READ_ONCE(dev, "driver");
   return drv ? drv.name : dev_bus_name(dev);
 }
 EXPORT_SYMBOL(dev_driver_string);

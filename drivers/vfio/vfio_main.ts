@@ -2,6 +2,7 @@
 /** The VFIO core: groups, devices and the files by which user space reaches them. */
 import { anon_inode_getfile } from "#linux/anon_inodes.ts";
 import { WARN_ON, WARN_ON_ONCE } from "#linux/bug.ts";
+import { READ_ONCE } from "#linux/compiler.ts";
 import { capable, CAP_SYS_RAWIO } from "#linux/capability.ts";
 import { cdev_device_add, cdev_device_del, cdev_init } from "#linux/cdev.ts";
 import { compat_ptr_ioctl } from "#linux/compat.ts";
@@ -765,7 +766,7 @@ function* vfio_group_ioctl_set_container(group: vfio_group, arg: bigint): Sleeps
 
 /** Whether the device is between open_device() and close_device(); warns, once, if it is not. Any context. */
 export function vfio_assert_device_open(device: vfio_device): boolean {
-  return !WARN_ON_ONCE(!device.open_count);
+  return !WARN_ON_ONCE(!READ_ONCE(device, "open_count"));
 }
 
 function* vfio_device_open(device: vfio_device): Sleeps<file> {

@@ -2,6 +2,7 @@
 // custom: doubly linked lists, with CONFIG_DEBUG_LIST
 import { ERR_PTR, wild_address, wild_pointer } from "../../kernel/lib/err_ptr.ts";
 import { __list_add_valid, __list_del_entry_valid } from "../../kernel/lib/list_debug.ts";
+import { READ_ONCE, smp_load_acquire, WRITE_ONCE } from "../../kernel/kcsan/marked.ts";
 import { container_of, type kobj_memory, layout_of, ptr, struct } from "../../kernel/lib/struct.ts";
 
 class list_head_base extends struct("list_head", { next: ptr<list_head>(), prev: ptr<list_head>() }) {}
@@ -12,8 +13,8 @@ export const LIST_POISON1 = wild_pointer<list_head>(0xdead000000000100n, "LIST_P
 export const LIST_POISON2 = wild_pointer<list_head>(0xdead000000000122n, "LIST_POISON2");
 
 export function INIT_LIST_HEAD(list: list_head): void {
-  list.next = list;
-  list.prev = list;
+  WRITE_ONCE(list, "next", list);
+  WRITE_ONCE(list, "prev", list);
 }
 /** An empty list: static, or on the stack. */
 export function LIST_HEAD(): list_head {
@@ -27,7 +28,7 @@ function __list_add(new_: list_head, prev: list_head | null, next: list_head | n
   next!.prev = new_;
   new_.next = next;
   new_.prev = prev;
-  prev!.next = new_;
+  WRITE_ONCE(prev!, "next", new_);
 }
 /** Puts `new_` first. */
 export function list_add(new_: list_head, head: list_head): void {
@@ -40,7 +41,7 @@ export function list_add_tail(new_: list_head, head: list_head): void {
 
 function __list_del(prev: list_head | null, next: list_head | null): void {
   next!.prev = prev;
-  prev!.next = next;
+  WRITE_ONCE(prev!, "next", next);
 }
 function __list_del_entry(entry: list_head): void {
   if (!__list_del_entry_valid(entry)) return;
@@ -87,11 +88,11 @@ export function list_is_head(list: list_head, head: list_head): boolean {
   return list === head;
 }
 export function list_empty(head: list_head): boolean {
-  return head.next === head;
+  return READ_ONCE(head, "next") === head;
 }
 export function list_empty_careful(head: list_head): boolean {
-  const next = head.next;
-  return next === head && next === head.prev;
+  const next = smp_load_acquire(head, "next");
+  return next === head && next === READ_ONCE(head, "prev");
 }
 export function list_is_singular(head: list_head): boolean {
   return !list_empty(head) && head.next === head.prev;
@@ -160,7 +161,7 @@ export function list_first_entry_or_null<C extends ctor, K extends member_of<C>>
   of: C,
   member: K,
 ): InstanceType<C> | null {
-  const next = head.next;
+  const next = READ_ONCE(head, "next");
   return next !== head ? list_entry(next, of, member) : null;
 }
 function link_of(pos: object, member: string): list_head {
@@ -260,23 +261,23 @@ export function INIT_HLIST_NODE(h: hlist_node): void {
   h.pprev = null;
 }
 export function hlist_unhashed(h: hlist_node): boolean {
-  return h.pprev === null;
+  return READ_ONCE(h, "pprev") === null;
 }
 export function hlist_empty(h: hlist_head): boolean {
-  return h.first === null;
+  return READ_ONCE(h, "first") === null;
 }
 export function hlist_add_head(n: hlist_node, h: hlist_head): void {
   const first = h.first;
-  n.next = first;
-  if (first) first.pprev = n;
-  h.first = n;
-  n.pprev = h;
+  WRITE_ONCE(n, "next", first);
+  if (first) WRITE_ONCE(first, "pprev", n);
+  WRITE_ONCE(h, "first", n);
+  WRITE_ONCE(n, "pprev", h);
 }
 function __hlist_del(n: hlist_node): void {
   const { next, pprev } = n;
-  if (pprev instanceof hlist_head) pprev.first = next;
-  else pprev!.next = next;
-  if (next) next.pprev = pprev;
+  if (pprev instanceof hlist_head) WRITE_ONCE(pprev, "first", next);
+  else WRITE_ONCE(pprev!, "next", next);
+  if (next) WRITE_ONCE(next, "pprev", pprev);
 }
 export function hlist_del(n: hlist_node): void {
   __hlist_del(n);

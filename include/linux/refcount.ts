@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // dup: reference counters that saturate
+import { kcsan, kcsan_acquire, kcsan_release } from "../../kernel/kcsan/order.ts";
 import { embed, struct } from "../../kernel/lib/struct.ts";
 import { refcount_warn_saturate } from "../../kernel/lib/refcount.ts";
-import { atomic_fetch_add, atomic_fetch_sub, atomic_read, atomic_set, atomic_t } from "./atomic.ts";
+import { atomic_fetch_add_relaxed, atomic_read, atomic_set, atomic_t } from "./atomic.ts";
 
 export class refcount_struct extends struct("refcount_struct", { refs: embed(() => atomic_t) }) {}
 export { refcount_struct as refcount_t };
@@ -31,12 +32,12 @@ export function refcount_read(r: refcount_struct): number {
 /** @return whether it was not 0, and so has been added to */
 export function refcount_add_not_zero(i: number, r: refcount_struct): boolean {
   const old = atomic_read(r.refs);
-  if (old) atomic_fetch_add(i, r.refs);
+  if (old) atomic_fetch_add_relaxed(i, r.refs);
   if (old < 0 || ((old + i) | 0) < 0) refcount_warn_saturate(r, REFCOUNT_ADD_NOT_ZERO_OVF);
   return old !== 0;
 }
 export function refcount_add(i: number, r: refcount_struct): void {
-  const old = atomic_fetch_add(i, r.refs);
+  const old = atomic_fetch_add_relaxed(i, r.refs);
   if (!old) refcount_warn_saturate(r, REFCOUNT_ADD_UAF);
   else if (old < 0 || ((old + i) | 0) < 0) refcount_warn_saturate(r, REFCOUNT_ADD_OVF);
 }
@@ -48,8 +49,12 @@ export function refcount_inc(r: refcount_struct): void {
 }
 /** @return whether it is 0 now */
 export function refcount_sub_and_test(i: number, r: refcount_struct): boolean {
-  const old = atomic_fetch_sub(i, r.refs);
-  if (old === i) return true;
+  const old = atomic_fetch_add_relaxed(-i, r.refs);
+  if (kcsan.on) kcsan_release(r);
+  if (old === i) {
+    if (kcsan.on) kcsan_acquire(r);
+    return true;
+  }
   if (old < 0 || ((old - i) | 0) < 0) refcount_warn_saturate(r, REFCOUNT_SUB_UAF);
   return false;
 }
@@ -58,7 +63,8 @@ export function refcount_dec_and_test(r: refcount_struct): boolean {
 }
 /** For who knows that it is not the last one. */
 export function refcount_dec(r: refcount_struct): void {
-  const old = atomic_fetch_sub(1, r.refs);
+  const old = atomic_fetch_add_relaxed(-1, r.refs);
+  if (kcsan.on) kcsan_release(r);
   if (old <= 1) refcount_warn_saturate(r, REFCOUNT_DEC_LEAK);
 }
 export {

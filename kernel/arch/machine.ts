@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Power-on, running, power-off: the machine as the tools see it. */
 import { reset_statics } from "../boot.ts";
+import { kcsan_init } from "../kcsan/access.ts";
 import { byte_order } from "../lib/bytestruct.ts";
 import { type kernel_report, oops, reports } from "../panic.ts";
 import { kernel_log, type log_line } from "../printk.ts";
@@ -20,6 +21,8 @@ export interface boot_options {
   /** Default s390x, which is big-endian. */
   readonly arch?: "s390x" | "x86_64";
   readonly schedule?: schedule;
+  /** Look for data races: every access is recorded, which costs. Changes nothing else. Default false. */
+  readonly kcsan?: boolean;
   /** Steps after which a run is given up as endless. Default 2 000 000. */
   readonly max_steps?: number;
   /** Virtual seconds after which it is given up. Default 3600. */
@@ -45,6 +48,7 @@ export function boot(options: boot_options = {}): outcome {
   captured_stacks.kept = options.stacks ?? true;
   captured_stacks.missed = false;
   reset_statics();
+  kcsan_init(false);
   power.halted = false;
   power.died = false;
   byte_order.little_endian = options.arch === "x86_64";
@@ -54,6 +58,8 @@ export function boot(options: boot_options = {}): outcome {
   start_cpus(options.cpus ?? 2);
   create_task("swapper/0", run_initcalls(), PF_KTHREAD);
   const up = run();
+  // What was done up to here is before everything else.
+  kcsan_init(options.kcsan === true);
   // Initcalls run before there is anything to interfere with.
   set_schedule(options.schedule ?? run_to_block);
   return up;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** eventfd: a counter that user space reads, writes and polls, and that the kernel adds to. */
+import { READ_ONCE } from "#linux/compiler.ts";
 import { ERR_PTR, IS_ERR, PTR_ERR } from "#linux/err.ts";
 import { EAGAIN, EBADF, EFAULT, EINVAL, ENOMEM, ERESTARTSYS } from "#linux/errno.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "#linux/fcntl.ts";
@@ -123,7 +124,7 @@ function* eventfd_poll(file: file, wait: poll_table | null): Spins<number> {
   let events = 0;
   yield* poll_wait(file, ctx.wqh, wait);
   // Read without the lock: poll_wait() took and dropped it, and a change from there on wakes the poller.
-  const count = ctx.count;
+  const count = READ_ONCE(ctx, "count");
   if (count > 0n) events |= EPOLLIN;
   if (count === ULLONG_MAX) events |= EPOLLERR;
   if (ULLONG_MAX - 1n > count) events |= EPOLLOUT;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Bits in arrays of unsigned long, and in single words that are members of a struct. Sources: lib/bitmap.c, lib/find_bit.c */
 import { array, type embedded, struct_array, ulong } from "./struct.ts";
+import { as_marked } from "../kcsan/marked.ts";
+import { kcsan, kcsan_full } from "../kcsan/order.ts";
 import { kcalloc, kfree } from "../mm/slab.ts";
 import type { gfp_t } from "../../include/linux/gfp_types.ts";
 
@@ -54,9 +56,15 @@ function set_word(of: object, member: string, v: bigint): void {
 export function test_bit(nr: number, map: bitmap): boolean;
 export function test_bit<T extends object>(nr: number, of: T, member: word_of<T>): boolean;
 export function test_bit(nr: number, of: object, member?: string): boolean {
-  return member === undefined ? read(of as bitmap, nr) : (word(of, member) & mask(nr)) !== 0n;
+  return as_marked(() => (member === undefined ? read(of as bitmap, nr) : (word(of, member) & mask(nr)) !== 0n));
 }
-function change(nr: number, of: object, member: string | undefined, on: boolean): boolean {
+/** Atomic in C: races with nobody but plain accesses. @orders: gives a value, and so is a barrier */
+function change(nr: number, of: object, member: string | undefined, on: boolean, orders: boolean): boolean {
+  const was = as_marked(() => change_word(nr, of, member, on));
+  if (kcsan.on && orders) kcsan_full(of);
+  return was;
+}
+function change_word(nr: number, of: object, member: string | undefined, on: boolean): boolean {
   if (member === undefined) {
     const was = read(of as bitmap, nr);
     write(of as bitmap, nr, on);
@@ -70,22 +78,22 @@ function change(nr: number, of: object, member: string | undefined, on: boolean)
 export function test_and_set_bit(nr: number, map: bitmap): boolean;
 export function test_and_set_bit<T extends object>(nr: number, of: T, member: word_of<T>): boolean;
 export function test_and_set_bit(nr: number, of: object, member?: string): boolean {
-  return change(nr, of, member, true);
+  return change(nr, of, member, true, true);
 }
 export function test_and_clear_bit(nr: number, map: bitmap): boolean;
 export function test_and_clear_bit<T extends object>(nr: number, of: T, member: word_of<T>): boolean;
 export function test_and_clear_bit(nr: number, of: object, member?: string): boolean {
-  return change(nr, of, member, false);
+  return change(nr, of, member, false, true);
 }
 export function set_bit(nr: number, map: bitmap): void;
 export function set_bit<T extends object>(nr: number, of: T, member: word_of<T>): void;
 export function set_bit(nr: number, of: object, member?: string): void {
-  change(nr, of, member, true);
+  change(nr, of, member, true, false);
 }
 export function clear_bit(nr: number, map: bitmap): void;
 export function clear_bit<T extends object>(nr: number, of: T, member: word_of<T>): void;
 export function clear_bit(nr: number, of: object, member?: string): void {
-  change(nr, of, member, false);
+  change(nr, of, member, false, false);
 }
 export const __set_bit = set_bit;
 export const __clear_bit = clear_bit;

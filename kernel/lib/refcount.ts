@@ -2,6 +2,7 @@
 /** What refcount_t says when it is misused, and the functions that take a lock with the last reference. Source: lib/refcount.c */
 import { type mutex, mutex_lock, mutex_unlock } from "../../include/linux/mutex.ts";
 import { spin_lock, spin_unlock, type spinlock_t } from "../../include/linux/spinlock.ts";
+import { kcsan, kcsan_release } from "../kcsan/order.ts";
 import { WARN_ONCE } from "../panic.ts";
 import type { Sleeps, Spins } from "../sched/types.ts";
 import {
@@ -54,6 +55,7 @@ export function refcount_dec_not_one(r: refcount_struct): boolean {
     return true;
   }
   atomic_cmpxchg(r.refs, val, val - 1);
+  if (kcsan.on) kcsan_release(r);
   return true;
 }
 

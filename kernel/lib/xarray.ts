@@ -2,6 +2,7 @@
 /** The XArray: pointers by unsigned long. Source: lib/xarray.c */
 import { wild_pointer } from "./err_ptr.ts";
 import { xas_node } from "./radix_nodes.ts";
+import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
 import { embed, opaque, struct, u32 } from "./struct.ts";
 import {
   spin_lock,
@@ -80,6 +81,7 @@ export function xa_empty(xa: xarray): boolean {
 }
 /** @return the entry, or NULL */
 export function xa_load<T extends object>(xa: xarray, index: xa_index): T | null {
+  kcsan_acquire(xa);
   return (xa.$entries.get(BigInt(index)) ?? null) as T | null; // what it holds is the caller's business, as with void *
 }
 
@@ -90,6 +92,8 @@ export function __xa_store<T extends object>(xa: xarray, index: xa_index, entry:
   if (entry === null) xa.$entries.delete(at);
   else if (!xas_node(xa.$entries, at, gfp)) return XA_ERROR(-ENOMEM) as T;
   else xa.$entries.set(at, entry);
+  // Readers without the lock see what they find there as it was when it was stored.
+  kcsan_release(xa);
   return old;
 }
 export function __xa_erase<T extends object>(xa: xarray, index: xa_index): T | null {

@@ -6,6 +6,7 @@
  */
 import { mutex } from "../../include/linux/mutex.ts";
 import { EINTR } from "../../include/linux/errno.ts";
+import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
 import { might_sleep } from "../sched/debug.ts";
 import {
   point,
@@ -63,11 +64,13 @@ function __mutex_trylock(lock: mutex, handoff: boolean): boolean {
   const me = current();
   if (lock.owner === null) {
     lock.owner = me;
+    kcsan_acquire(lock);
     return true;
   }
   if (lock.pickup) {
     if (lock.owner !== me) return false;
     lock.pickup = false;
+    kcsan_acquire(lock);
     return true;
   }
   if (handoff) lock.handoff = true;
@@ -81,6 +84,7 @@ function __mutex_lock(lock: mutex, state: number, subclass: number, nest: lockde
   check_magic(lock);
   lock_acquire(lock.dep_map, subclass, false, 0, true, nest);
   lock.owner = current();
+  kcsan_acquire(lock);
   return null;
 }
 
@@ -173,5 +177,6 @@ export function mutex_unlock(lock: mutex): void {
     lock.pickup = next !== undefined;
     lock.handoff = false;
   }
+  kcsan_release(lock);
   if (next) wake_up_process(next);
 }

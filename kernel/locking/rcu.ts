@@ -4,6 +4,7 @@
  * reader that was inside when it began has left.
  */
 import { per_boot } from "../boot.ts";
+import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
 import { kfree } from "../mm/slab.ts";
 import { might_sleep } from "../sched/debug.ts";
 import { schedule, set_current_state, wake_up_process } from "../sched/core.ts";
@@ -29,6 +30,11 @@ interface grace_period {
 const s = per_boot(() => ({
   nesting: new Map<task_struct, number>(),
   periods: [] as grace_period[],
+  /** What readers come after: the grace periods that have ended; and what those come after: readers. */
+  ended: {},
+  left: {},
+  /** What rcu_barrier() comes after: callbacks. */
+  called: {},
   /** Callbacks handed to the softirq and not yet finished. */
   callbacks: 0,
 }));
@@ -36,6 +42,7 @@ const s = per_boot(() => ({
 /** Any context. Until rcu_read_unlock(), nothing is freed that RCU protects, and nobody may sleep. */
 export function rcu_read_lock(): void {
   preempt_disable();
+  kcsan_acquire(s.ended);
   const t = current();
   s.nesting.set(t, (s.nesting.get(t) ?? 0) + 1);
 }
@@ -45,6 +52,7 @@ export function rcu_read_unlock(): void {
   if (depth > 0) s.nesting.set(t, depth);
   else {
     s.nesting.delete(t);
+    kcsan_release(s.left);
     for (const p of s.periods) p.readers.delete(t);
     end_periods();
   }
@@ -79,17 +87,31 @@ export function* synchronize_rcu(): Sleeps {
     yield* schedule({ wchan: "synchronize_rcu", what: "an RCU grace period" });
   }
   set_current_state(TASK_RUNNING);
+  kcsan_acquire(s.left);
+  kcsan_release(s.ended);
 }
 
 /** Calls `func` from a softirq once all readers of now have left. Any context. */
 export function call_rcu<T>(head: T, func: (head: T) => Spins | void): void {
   s.callbacks++;
-  begin_period(null, () => run_callback(head, func));
+  const before = {};
+  kcsan_release(before);
+  begin_period(null, () => {
+    kcsan_acquire(before);
+    kcsan_acquire(s.left);
+    return run_callback(head, func);
+  });
 }
 function run_callback<T>(head: T, func: (head: T) => Spins | void): Spins {
   s.callbacks--;
   const more = func(head);
-  return typeof more === "object" ? more : READY;
+  if (typeof more === "object") return callback_ends(more);
+  kcsan_release(s.called);
+  return READY;
+}
+function* callback_ends(more: Spins): Spins {
+  yield* more;
+  kcsan_release(s.called);
 }
 /** Frees `p` once all readers of now have left. Any context. */
 export function kfree_rcu(p: object | null): void {
@@ -108,4 +130,5 @@ export function* rcu_barrier(): Sleeps {
     yield* schedule({ wchan: "rcu_barrier", what: "RCU callbacks" });
   }
   set_current_state(TASK_RUNNING);
+  kcsan_acquire(s.called);
 }

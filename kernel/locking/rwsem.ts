@@ -6,6 +6,7 @@
  */
 import { rw_semaphore } from "../../include/linux/rwsem.ts";
 import { EINTR } from "../../include/linux/errno.ts";
+import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
 import { might_sleep } from "../sched/debug.ts";
 import {
   point,
@@ -128,7 +129,18 @@ function why_waiting(sem: rw_semaphore, wchan: string): waits_for {
   };
 }
 
+/** Writers come after readers and writers, readers after writers. */
+function acquired(sem: rw_semaphore, writes: boolean): void {
+  kcsan_acquire(sem);
+  if (writes) kcsan_acquire(sem, "readers");
+}
+
 function* down_read_slow(sem: rw_semaphore, state: number, subclass: number): Sleeps<number> {
+  const ret = yield* down_read_wait(sem, state, subclass);
+  if (!ret) acquired(sem, false);
+  return ret;
+}
+function* down_read_wait(sem: rw_semaphore, state: number, subclass: number): Sleeps<number> {
   yield* take_point();
   check_magic(sem);
   rwsem_acquire_read(sem.dep_map, subclass, false);
@@ -182,6 +194,11 @@ function try_write_lock(sem: rw_semaphore, waiter: rwsem_waiter): boolean {
 }
 
 function* down_write_slow(sem: rw_semaphore, state: number, subclass: number): Sleeps<number> {
+  const ret = yield* down_write_wait(sem, state, subclass);
+  if (!ret) acquired(sem, true);
+  return ret;
+}
+function* down_write_wait(sem: rw_semaphore, state: number, subclass: number): Sleeps<number> {
   yield* take_point();
   check_magic(sem);
   rwsem_acquire(sem.dep_map, subclass, false);
@@ -219,6 +236,7 @@ function __down_read_common(sem: rw_semaphore, state: number, subclass: number):
   check_magic(sem);
   rwsem_acquire_read(sem.dep_map, subclass, false);
   sem.readers++;
+  acquired(sem, false);
   return null;
 }
 function __down_write_common(sem: rw_semaphore, state: number, subclass: number): Sleeps<number> | null {
@@ -227,6 +245,7 @@ function __down_write_common(sem: rw_semaphore, state: number, subclass: number)
   check_magic(sem);
   rwsem_acquire(sem.dep_map, subclass, false);
   sem.owner = current();
+  acquired(sem, true);
   return null;
 }
 function* wait_void(path: Sleeps<number>): Sleeps {
@@ -255,6 +274,7 @@ export function down_read_trylock(sem: rw_semaphore): number {
   if (!read_is_free(sem)) return 0;
   sem.readers++;
   rwsem_acquire_read(sem.dep_map, 0, true);
+  acquired(sem, false);
   return 1;
 }
 
@@ -276,6 +296,7 @@ export function down_write_trylock(sem: rw_semaphore): number {
   if (!write_is_free(sem)) return 0;
   sem.owner = current();
   rwsem_acquire(sem.dep_map, 0, true);
+  acquired(sem, true);
   return 1;
 }
 
@@ -286,6 +307,7 @@ export function up_read(sem: rw_semaphore): void {
   DEBUG_LOCKS_WARN_ON(sem.readers <= 0, "tmp < 0");
   sem.readers = Math.max(0, sem.readers - 1);
   if (!rwsem_is_locked(sem) && sem.wait_list.length > 0) rwsem_mark_wake(sem, "any");
+  kcsan_release(sem, "readers");
 }
 /** Gives an exclusive hold back. */
 export function up_write(sem: rw_semaphore): void {
@@ -294,6 +316,7 @@ export function up_write(sem: rw_semaphore): void {
   DEBUG_LOCKS_WARN_ON(sem.owner !== current(), "rwsem_owner(sem) != current");
   sem.owner = null;
   if (sem.wait_list.length > 0) rwsem_mark_wake(sem, "any");
+  kcsan_release(sem);
 }
 /** Turns an exclusive hold into a shared one; waiting readers come in. */
 export function downgrade_write(sem: rw_semaphore): void {
@@ -302,4 +325,5 @@ export function downgrade_write(sem: rw_semaphore): void {
   sem.owner = null;
   sem.readers++;
   if (sem.wait_list.length > 0) rwsem_mark_wake(sem, "read_owned");
+  kcsan_release(sem);
 }

@@ -5,6 +5,7 @@
  * Source: kernel/locking/spinlock.c, spinlock_debug.c; the soft lockup detector of kernel/watchdog.c.
  */
 import { spinlock } from "../../include/linux/spinlock.ts";
+import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
 import { addr_of } from "../lib/struct.ts";
 import { BUG_ON, current_name, report, where_we_are } from "../panic.ts";
 import { LOGLEVEL_EMERG } from "../printk.ts";
@@ -67,6 +68,7 @@ function debug_spin_lock_before(lock: spinlock): void {
 function take(lock: spinlock): void {
   lock.owner = current();
   lock.owner_cpu = smp_processor_id();
+  kcsan_acquire(lock);
 }
 
 /** For a lock that is free, with preemption off. */
@@ -203,6 +205,7 @@ function give_back(lock: spinlock): void {
   if (lock.owner_cpu !== smp_processor_id()) spin_bug(lock, "wrong CPU");
   lock.owner = null;
   lock.owner_cpu = -1;
+  kcsan_release(lock);
 }
 
 /** Gives a spinlock back. By the task that took it. */

@@ -8,19 +8,24 @@ import type { byte_memory } from "../lib/bytestruct.ts";
 import { bug_type_of, kasan_report, ubsan_report } from "./kasan_report.ts";
 
 const s = {
-  watch: null as ((object: kobj_memory, member: string, write: boolean) => void) | null,
+  watch: null as access_watcher | null,
+  watch_range: null as range_watcher | null,
 };
+export type access_watcher = (object: kobj_memory, member: string, write: boolean) => void;
+export type range_watcher = (object: kobj_memory, at: number, size: number, write: boolean) => void;
 
 /**
  * Has every access to struct members reported to `watch`, to freed memory too; null ends it. One watcher at a time:
- * data races and the explorer's footprints share it.
+ * data races and the explorer's footprints share it. @range: told of memcpy() and the user copies
  */
-export function watch_accesses(watch: ((object: kobj_memory, member: string, write: boolean) => void) | null): void {
+export function watch_accesses(watch: access_watcher | null, range: range_watcher | null = null): void {
   s.watch = watch;
+  s.watch_range = range;
   access.armed = watch !== null;
 }
 
-function member_range(object: kobj_memory, member: string): { at: number; size: number } {
+/** Where in `object` a member lies. */
+export function member_range(object: kobj_memory, member: string): { at: number; size: number } {
   if (object instanceof struct_array) {
     const size = object.element.width();
     return { at: size * Number(member.slice(1, -1)), size };
@@ -84,7 +89,10 @@ export function kasan_check_range(of: kobj_memory, at: number, size: number, wri
   if (size < 0) return !kasan_report({ mem: of.$mem, type: "out-of-bounds", addr, size, write });
   if (of.$mem.freed) return !kasan_report({ mem: of.$mem, type: bug_type_of(of.$mem), addr, size, write });
   const room = is_bytes(of) && !of.$mem.size ? of.$bytes.length : room_in(of);
-  if (at >= 0 && at + size <= room) return true;
+  if (at >= 0 && at + size <= room) {
+    s.watch_range?.(of, at, size, write);
+    return true;
+  }
   return !kasan_report({ mem: of.$mem, type: bug_type_of(of.$mem, true), addr, size, write });
 }
 

@@ -3,6 +3,7 @@
 import { per_boot } from "../boot.ts";
 import { kbuf } from "../lib/bytestruct.ts";
 import { addr_of, build_in, embed, type field, kobj_memory, layout_of, sizeof, struct_array } from "../lib/struct.ts";
+import { kcsan_check_free } from "../kcsan/access.ts";
 import { debug_check_no_obj_freed } from "../locking/debug_objects.ts";
 import { bad_dereference, WARN_ON_ONCE } from "../panic.ts";
 import { might_sleep } from "../sched/debug.ts";
@@ -94,6 +95,7 @@ export function give_birth<T extends object>(what: allocation, make: () => T): T
 /** The object is gone: every pointer to it, or to what is embedded in it, is stale from here on. */
 export function bury(mem: mem_object): void {
   debug_check_no_obj_freed(mem);
+  kcsan_check_free(mem);
   mem.freed = true;
   mem.free_track = take_track(bury);
   s.live.delete(mem.birth);

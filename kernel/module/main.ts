@@ -19,6 +19,7 @@ import {
   wake_up_all,
 } from "#linux/wait.ts";
 import { per_boot } from "../boot.ts";
+import { data_race } from "../kcsan/marked.ts";
 import {
   type module,
   module_images,
@@ -149,7 +150,10 @@ function* add_unformed_module(mod: module): Sleeps<number> {
     mutex_unlock(s.module_mutex);
     return old?.state === MODULE_STATE_LIVE ? -EEXIST : -EBUSY;
   }
-  mod.reset();
+  // Its data is copied in before anybody else can know of it.
+  data_race(() => {
+    mod.reset();
+  });
   s.modules.push(mod);
   mutex_unlock(s.module_mutex);
   return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** References on modules. Source: kernel/module/main.c */
 import { WARN_ON } from "#linux/bug.ts";
+import { kcsan_full } from "../kcsan/order.ts";
 import { MODULE_STATE_GOING, type module } from "../modpost.ts";
 
 /** What loading itself holds. 0 means that the module is going. */
@@ -24,6 +25,7 @@ export function try_module_get(mod: module | null): boolean {
   if (!mod) return true;
   if (!module_is_live(mod) || mod.refcnt === 0) return false;
   mod.refcnt++;
+  kcsan_full(mod);
   return true;
 }
 /** One reference less. Any context. */
@@ -31,5 +33,6 @@ export function module_put(mod: module | null): void {
   if (!mod) return;
   const ret = mod.refcnt - 1;
   if (ret >= 0) mod.refcnt = ret;
+  kcsan_full(mod);
   WARN_ON(ret < 0);
 }

@@ -6,6 +6,7 @@
  */
 import { completion, type swait_queue_head } from "../../include/linux/completion.ts";
 import { ERESTARTSYS } from "../../include/linux/errno.ts";
+import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
 import { bad_access } from "../lib/err_ptr.ts";
 import { name_of_member } from "../locking/debug_locks.ts";
 import { spin_bad_magic, spin_lock_init, SPINLOCK_MAGIC } from "../locking/spinlock.ts";
@@ -76,16 +77,19 @@ export function complete(x: completion): void {
   check_queue(x.wait);
   if (x.done !== UINT_MAX) x.done++;
   wake_first(x.wait);
+  kcsan_release(x);
 }
 /** Lets all waiters go on, those to come as well, until reinit_completion(). Any context. */
 export function complete_all(x: completion): void {
   check_queue(x.wait);
   x.done = UINT_MAX;
   while (wake_first(x.wait));
+  kcsan_release(x);
 }
 
 function consume(x: completion): void {
   if (x.done !== UINT_MAX) x.done--;
+  kcsan_acquire(x);
 }
 
 /** @return jiffies left, at least 1; 0 if the time is up; -ERESTARTSYS */
@@ -177,5 +181,8 @@ export function try_wait_for_completion(x: completion): boolean {
 }
 /** @return whether it has happened. Any context. */
 export function completion_done(x: completion): boolean {
-  return x.done !== 0;
+  if (x.done === 0) return false;
+  // Linux takes the queue's lock once: whoever completed has left it.
+  kcsan_acquire(x);
+  return true;
 }

@@ -6,6 +6,7 @@
  * switch, a pending interrupt or a wait costs a generator.
  */
 import { per_boot } from "../boot.ts";
+import { kcsan_task_created, kcsan_task_exited, kcsan_wake } from "../kcsan/order.ts";
 import { decide, interferes } from "./decide.ts";
 import { bug_scheduling_while_atomic, missing_yield_star } from "./debug.ts";
 import { deliver_pending, pending_here, pending_for_idle } from "./interrupts.ts";
@@ -166,6 +167,7 @@ export function* schedule(why: waits_for | null = null): Sleeps {
 export function try_to_wake_up(t: task_struct, states: number): boolean {
   if (!(t.state & states) || t.state & TASK_DEAD) return false;
   t.state = TASK_RUNNING;
+  kcsan_wake(t);
   if (t.asleep) {
     t.asleep = false;
     sched.runnable.push(t);
@@ -181,6 +183,7 @@ export function create_task(comm: string, body: Sleeps, flags = 0, daemon = fals
   const t = new task_struct(sched.next_pid++, comm, body, flags, daemon);
   sched.tasks.push(t);
   sched.runnable.push(t);
+  kcsan_task_created(t);
   return t;
 }
 
@@ -226,6 +229,7 @@ function run(t: task_struct): void {
     const stop = t.body.next();
     if (stop.done) {
       for (const check of task_exit_checks) check(t);
+      kcsan_task_exited(t);
       t.state = TASK_DEAD;
     } else {
       // A task that was only preempted is still runnable, whatever its state is about to make of it.

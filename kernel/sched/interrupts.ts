@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Interrupts and softirqs as the scheduler sees them: what is due, and where it may be taken. */
 import { per_boot } from "../boot.ts";
+import { kcsan_enter_context, kcsan_exit_context } from "../kcsan/order.ts";
 import { decide } from "./decide.ts";
 import { type cpu, HARDIRQ_OFFSET, sched, SOFTIRQ_OFFSET } from "./task.ts";
 import type { Spins } from "./types.ts";
@@ -49,7 +50,9 @@ export function* deliver_pending(): Spins {
     if (!irq) return;
     me.preempt_count += HARDIRQ_OFFSET;
     me.irqs_disabled = true;
+    kcsan_enter_context();
     yield* irq.handler();
+    kcsan_exit_context();
     me.irqs_disabled = false;
     me.preempt_count -= HARDIRQ_OFFSET;
     return;
@@ -57,6 +60,8 @@ export function* deliver_pending(): Spins {
   const work = s.soft.shift();
   if (!work) return;
   me.preempt_count += SOFTIRQ_OFFSET;
+  kcsan_enter_context();
   yield* work();
+  kcsan_exit_context();
   me.preempt_count -= SOFTIRQ_OFFSET;
 }

@@ -6,6 +6,7 @@
  */
 import { wait_queue_entry, wait_queue_head } from "../../include/linux/wait.ts";
 import { ERESTARTSYS } from "../../include/linux/errno.ts";
+import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
 import { name_of_member } from "../locking/debug_locks.ts";
 import { spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore, SPINLOCK_MAGIC } from "../locking/spinlock.ts";
 import { point, set_current_state, signal_pending_state, slow, take_point, try_to_wake_up } from "./core.ts";
@@ -95,7 +96,9 @@ function* locked_operation(wq: wait_queue_head, entry: wait_queue_entry, op: lis
 }
 function with_lock(what: string, wq: wait_queue_head, entry: wait_queue_entry, op: list_operation): Spins {
   if (point() || !unlocked(wq)) return slow(what, locked_operation(wq, entry, op));
+  kcsan_acquire(wq.lock);
   op(wq, entry);
+  kcsan_release(wq.lock);
   return READY;
 }
 
@@ -186,7 +189,9 @@ function* wake_up_slow(wq: wait_queue_head, mode: number, nr_exclusive: number, 
 export function __wake_up(wq: wait_queue_head, mode: number, nr_exclusive: number, key: unknown): Spins {
   if (point() || !unlocked(wq) || !wq.head.every(only_wakes))
     return slow("wake_up", wake_up_slow(wq, mode, nr_exclusive, key));
+  kcsan_acquire(wq.lock);
   wake_up_tasks(wq, mode, nr_exclusive);
+  kcsan_release(wq.lock);
   return READY;
 }
 /** __wake_up() for who holds the queue's lock. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Timers on virtual time, run as softirqs in the order in which they expire. */
 import { per_boot } from "../boot.ts";
+import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
 import { raise_softirq } from "../sched/interrupts.ts";
 import type { Spins } from "../sched/types.ts";
 import { clock, NSEC_PER_JIFFY } from "./clock.ts";
@@ -42,6 +43,7 @@ export function arm(entry: wheel_entry, expires_ns: number): boolean {
     else hi = mid;
   }
   s.wheel.splice(lo, 0, entry);
+  kcsan_release(entry);
   return was;
 }
 export function disarm(entry: wheel_entry): boolean {
@@ -49,6 +51,7 @@ export function disarm(entry: wheel_entry): boolean {
   entry.pending = false;
   const at = s.wheel.indexOf(entry);
   if (at >= 0) s.wheel.splice(at, 1);
+  kcsan_acquire(entry);
   return true;
 }
 export function arm_jiffies(entry: wheel_entry, jiffies_from_now: number): boolean {
@@ -67,7 +70,10 @@ export function run_expired(): void {
     s.wheel.shift();
     first.pending = false;
     const entry = first;
-    raise_softirq(() => entry.expire(entry));
+    raise_softirq(() => {
+      kcsan_acquire(entry);
+      return entry.expire(entry);
+    });
   }
 }
 

@@ -4,6 +4,7 @@ import { timer_list } from "../../include/linux/timer.ts";
 import { BUG_ON, WARN_ON, WARN_ONCE } from "../panic.ts";
 import { per_boot } from "../boot.ts";
 import type { kobj_memory } from "../lib/struct.ts";
+import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
 import { name_of_member } from "../locking/debug_locks.ts";
 import {
   debug_object_activate,
@@ -126,7 +127,10 @@ export function del_timer(timer: timer_list): number {
 /** @return 1 if it was pending, 0 if not, -1 if its function runs now */
 export function try_to_del_timer_sync(timer: timer_list): number {
   debug_assert_init(timer);
-  return s.running.has(timer) ? -1 : Number(detach(timer));
+  if (s.running.has(timer)) return -1;
+  // The wheel's lock was held when its function ended.
+  kcsan_acquire(timer);
+  return Number(detach(timer));
 }
 
 /**
@@ -164,6 +168,7 @@ function* call_timer_fn(timer: timer_list): Spins {
   timer.entry = null;
   debug_object_deactivate(timer);
   s.running.add(timer);
+  kcsan_acquire(timer);
   // The function may free its own timer.
   const map = Object.assign(new lockdep_map(), timer.dep_map);
   lock_map_acquire(map);
@@ -176,4 +181,5 @@ function* call_timer_fn(timer: timer_list): Spins {
     me.preempt_count = count;
   }
   s.running.delete(timer);
+  kcsan_release(timer);
 }

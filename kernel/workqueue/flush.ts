@@ -11,6 +11,7 @@ import {
 } from "../../include/linux/workqueue.ts";
 import { per_boot } from "../boot.ts";
 import { debug_object_deactivate } from "../locking/debug_objects.ts";
+import { kcsan_acquire } from "../kcsan/order.ts";
 import { lock_map_acquire, lock_map_release } from "../locking/lockdep.ts";
 import { WARN_ON } from "../panic.ts";
 import { pr_warn } from "../printk.ts";
@@ -45,6 +46,8 @@ export function try_to_grab_pending(
   work: work_struct,
   dwork: delayed_work | null,
 ): "pending" | "idle" | "canceling" | "busy" {
+  // Through the bit, or the lock of the pool that it was queued in.
+  kcsan_acquire(work);
   if (dwork && del_timer(dwork.timer)) return "pending";
   if (!(work.data & WORK_STRUCT_PENDING)) {
     work.data |= WORK_STRUCT_PENDING;
@@ -78,6 +81,7 @@ function* wait_for_item(item: work_item, wchan: string, what: string): Sleeps {
     yield* schedule({ wchan, what, owner: () => executing(item) });
   }
   set_current_state(TASK_RUNNING);
+  kcsan_acquire(item.wq, "runs");
 }
 function executing(item: work_item): ReturnType<typeof current> | null {
   return item.pool.workers.find((w) => w.current_item === item)?.task ?? null;
@@ -102,6 +106,8 @@ function* __flush_work(work: work_struct, from_cancel: boolean): Sleeps<boolean>
   // Others may get in before it is looked at.
   yield* cond_resched();
   const item = item_of(work);
+  // It takes the pool's lock, under which the last run ended.
+  kcsan_acquire(work, "runs");
   if (!item) return false;
   const { wq } = item;
   check_flush_dependency(wq, work);
@@ -110,6 +116,7 @@ function* __flush_work(work: work_struct, from_cancel: boolean): Sleeps<boolean>
     lock_map_release(wq.dep_map);
   }
   yield* wait_for_item(item, "__flush_work", `work ${work.func?.name ?? "?"} on ${wq.name}`);
+  kcsan_acquire(work, "runs");
   return true;
 }
 /**
@@ -134,6 +141,7 @@ export function* flush_workqueue(wq: workqueue_struct): Sleeps {
   might_sleep();
   yield* cond_resched();
   check_flush_dependency(wq, null);
+  kcsan_acquire(wq, "runs");
   for (const item of [...wq.in_flight]) yield* wait_for_item(item, "__flush_workqueue", `workqueue ${wq.name}`);
 }
 /** Waits until nothing is queued any more; only the workqueue's own items may queue more meanwhile. May sleep. */

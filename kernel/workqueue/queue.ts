@@ -10,6 +10,7 @@ import {
   type workqueue_struct,
 } from "../../include/linux/workqueue.ts";
 import { container_of, type kobj_memory } from "../lib/struct.ts";
+import { kcsan_release } from "../kcsan/order.ts";
 import { name_of_member } from "../locking/debug_locks.ts";
 import { debug_object_activate, debug_object_init } from "../locking/debug_objects.ts";
 import { lockdep_init_map } from "../locking/lockdep.ts";
@@ -82,11 +83,14 @@ export function __queue_work(cpu: number, wq: workqueue_struct, work: work_struc
     wq.nr_active++;
     insert_work(item);
   } else wq.inactive_works.push(item);
+  kcsan_release(work);
 }
 function claim(work: work_struct): boolean {
-  if (work.data & WORK_STRUCT_PENDING) return false;
-  work.data |= WORK_STRUCT_PENDING;
-  return true;
+  const was = work.data & WORK_STRUCT_PENDING;
+  if (!was) work.data |= WORK_STRUCT_PENDING;
+  // Also for who finds it pending: the run that is still to come sees what was done before.
+  kcsan_release(work);
+  return !was;
 }
 
 /** Queues a work item. @cpu: whose pool. @return false if it was pending already. Any context. */

@@ -14,6 +14,7 @@ import {
 } from "../../include/linux/workqueue.ts";
 import { per_boot } from "../boot.ts";
 import { debug_object_deactivate } from "../locking/debug_objects.ts";
+import { kcsan_acquire, kcsan_enter_context, kcsan_exit_context, kcsan_release } from "../kcsan/order.ts";
 import { held_locks, lock_map_acquire, lock_map_release, lockdep_depth, lockdep_map } from "../locking/lockdep.ts";
 import { report, WARN_ONCE, where_we_are } from "../panic.ts";
 import { create_task, do_sched_yield, schedule, set_current_state, wake_up_process } from "../sched/core.ts";
@@ -124,6 +125,7 @@ export function pwq_dec_nr_in_flight(item: work_item, was_active: boolean): void
       insert_work(next);
     }
   }
+  kcsan_release(wq, "runs");
   for (const t of item.flushers) wake_up_process(t);
 }
 
@@ -147,6 +149,12 @@ function* process_one_work(w: worker, item: work_item): Sleeps {
     collision.scheduled.push(item);
     return;
   }
+  // What the worker ran before has nothing to do with this.
+  kcsan_enter_context(null);
+  kcsan_acquire(work);
+  // An item never runs twice at a time, nor do two of an ordered workqueue.
+  kcsan_acquire(work, "runs");
+  if (wq.max_active === 1) kcsan_acquire(wq, "runs");
   debug_object_deactivate(work);
   // The function may free the item: nothing of it is touched afterwards.
   const map = Object.assign(new lockdep_map(), work.dep_map);
@@ -172,7 +180,9 @@ function* process_one_work(w: worker, item: work_item): Sleeps {
   me.daemon = true;
   w.current_item = null;
   w.current_func = null;
+  kcsan_release(work, "runs");
   pwq_dec_nr_in_flight(item, true);
+  kcsan_exit_context();
 }
 function leaked(me: task_struct, func: { readonly name: string } | null): void {
   const hex = me.preempt_count.toString(16).padStart(8, "0");

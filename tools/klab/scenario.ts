@@ -84,6 +84,8 @@ export interface RunOptions {
   readonly state?: string;
   /** Of kernel/sched/decide.ts. */
   readonly schedule?: unknown;
+  /** Look for data races; changes nothing but the time it takes. */
+  readonly kcsan?: boolean;
   /** Keep the events. */
   readonly trace?: boolean;
 }
@@ -129,6 +131,7 @@ function bootOnce<K extends RunnableKernel>(
       stacks,
       ...scenario.machine,
       ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
+      ...(options.kcsan ? { kcsan: true } : {}),
     });
     if (outcome === "done") {
       scenario.run(makeLab(kernel, options.state ?? "", results, faultNth));

@@ -10,6 +10,7 @@ import {
   atomic_dec_and_test,
   atomic_dec_return,
   atomic_inc,
+  atomic_inc_return,
   atomic_read,
   atomic_set,
   atomic_sub,
@@ -35,6 +36,7 @@ import {
 import { INIT_LIST_HEAD, list_add_tail, list_del_init, list_empty, type list_head } from "#linux/list.ts";
 import { rwsem_acquire, rwsem_acquire_read, rwsem_release } from "#linux/lockdep.ts";
 import { down_read, down_write, init_rwsem, up_read, up_write } from "#linux/rwsem.ts";
+import { kcsan_acquire } from "../../kcsan/order.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import { S_IFDIR } from "#linux/stat.ts";
 import { container_of, type Sleeps, type Spins } from "#linux/types.ts";
@@ -77,7 +79,7 @@ export const kernfs_active = (kn: kernfs_node): boolean => atomic_read(kn.active
 /** Source: include/linux/atomic/atomic-arch-fallback.h */
 function atomic_inc_unless_negative(v: atomic_t): boolean {
   if (atomic_read(v) < 0) return false;
-  atomic_inc(v);
+  atomic_inc_return(v);
   return true;
 }
 
@@ -99,10 +101,13 @@ export function* kernfs_put_active(kn: kernfs_node | null): Spins {
 function* kernfs_drain(kn: kernfs_node): Sleeps {
   const root = kn.$root!;
   WARN_ON_ONCE(kernfs_active(kn));
+  // Nobody is in the node any more: what those did who were is before this.
+  kcsan_acquire(kn.active);
   if (atomic_read(kn.active) === KN_DEACTIVATED_BIAS) return;
   up_write(root.kernfs_rwsem);
   if (kn.flags & KERNFS_LOCKDEP) rwsem_acquire(kn.dep_map, 0, false);
   yield* wait_event(root.deactivate_waitq, () => atomic_read(kn.active) === KN_DEACTIVATED_BIAS);
+  kcsan_acquire(kn.active);
   if (kn.flags & KERNFS_LOCKDEP) rwsem_release(kn.dep_map);
   yield* down_write(root.kernfs_rwsem);
 }

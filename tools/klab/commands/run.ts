@@ -54,37 +54,39 @@ export function run({ program, does }: Shell): void {
     .description("run a scenario in a state: kernel log, results, reports")
     .argument("<scenario>", "one that `klab scenarios` lists")
     .option("--state <state>", "v1:4, v1, base, or a folder")
+    .option("--kcsan", "look for data races and unordered frees")
     .option("--trace", "show the events too")
     .option("--schedule <token>", "the decisions of the run")
     .option("--json", "print one JSON document")
-    .action((id: string, options: { state?: string; trace?: boolean; schedule?: string; json?: boolean }) =>
-      does(options, async (terminal) => {
-        if (options.state === undefined)
-          throw new InputError("in which state? say it with --state, for example --state v1:4");
-        const scenario = await scenarioOf(id);
-        const state = await stateOf(options.state);
-        if (options.schedule !== undefined) {
-          throw new InputError("--schedule is not there yet: nothing makes tokens so far; leave it out");
-        }
-        const { kernel } = await loadKernel(state.dir).catch((error: unknown) => {
-          throw new InputError(
-            `${state.name} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
-          );
-        });
-        const trace = options.trace === true || terminal.json;
-        const result = runScenario(kernel, scenario, { state: state.name, trace });
-        print(terminal, result, trace);
-        const { outcome, reports, log, events, results } = result;
-        terminal.document({
-          scenario: scenario.id,
-          state: state.name,
-          outcome,
-          reports,
-          log,
-          events: plain(events),
-          results: plain(results),
-        });
-        return findings(result).length > 0 ? 1 : 0;
-      }),
+    .action(
+      (id: string, options: { state?: string; trace?: boolean; kcsan?: boolean; schedule?: string; json?: boolean }) =>
+        does(options, async (terminal) => {
+          if (options.state === undefined)
+            throw new InputError("in which state? say it with --state, for example --state v1:4");
+          const scenario = await scenarioOf(id);
+          const state = await stateOf(options.state);
+          if (options.schedule !== undefined) {
+            throw new InputError("--schedule is not there yet: nothing makes tokens so far; leave it out");
+          }
+          const { kernel } = await loadKernel(state.dir).catch((error: unknown) => {
+            throw new InputError(
+              `${state.name} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
+            );
+          });
+          const trace = options.trace === true || terminal.json;
+          const result = runScenario(kernel, scenario, { state: state.name, trace, kcsan: options.kcsan === true });
+          print(terminal, result, trace);
+          const { outcome, reports, log, events, results } = result;
+          terminal.document({
+            scenario: scenario.id,
+            state: state.name,
+            outcome,
+            reports,
+            log,
+            events: plain(events),
+            results: plain(results),
+          });
+          return findings(result).length > 0 ? 1 : 0;
+        }),
     );
 }

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * Accesses that no order lies between: every member of a struct and every byte of byte memory remembers who touched it
+ * last, and every allocated object which contexts have been in it. Source: kernel/kcsan/core.c, for what it means; Linux
+ * finds its races by stalling one side, here the order itself is looked at.
+ */
+import { per_boot } from "../boot.ts";
+import { access, type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
+import { is_bytes, kasan_check_range, member_range, watch_accesses } from "../mm/kasan.ts";
+import { type mem_object, STATIC_MEMORY } from "../mm/object.ts";
+import { smp_processor_id } from "../sched/task.ts";
+import { capture_stack, type stack_frame } from "../stacktrace.ts";
+import { marking } from "./marked.ts";
+import { type context, current_context, kcsan, ordered_before } from "./order.ts";
+import { report_race, report_unordered_free } from "./report.ts";
+
+/** One access, as far as a report wants to know. */
+export interface memory_access {
+  readonly context: context;
+  /** The context's own time. */
+  readonly at: number;
+  readonly cpu: number;
+  readonly write: boolean;
+  readonly marked: boolean;
+  readonly stack: () => readonly stack_frame[];
+  /** What was accessed, for the address. */
+  readonly object: kobj_memory;
+  readonly offset: number;
+  readonly size: number;
+  /** `struct foo.member`, or what the bytes belong to. */
+  readonly name: string;
+}
+
+/**
+ * Structs whose members belong to a primitive: order goes through them, they are no data. And those whose lock is left out
+ * here, because nothing can come between: a process's signals (siglock, tasklist_lock), a debug area (debug_info.lock).
+ */
+const PRIMITIVES = new Set([
+  "atomic_t",
+  "atomic64_t",
+  "completion",
+  "debug_info",
+  "delayed_work",
+  "ida",
+  "idr",
+  "kref",
+  "mutex",
+  "refcount_struct",
+  "rw_semaphore",
+  "signal_struct",
+  "spinlock",
+  "swait_queue_head",
+  "timer_list",
+  "wait_queue_entry",
+  "wait_queue_head",
+  "work_struct",
+  "workqueue_struct",
+  "xarray",
+]);
+/** Enough to see who else was there; more than this of unordered readers say nothing new. */
+const KEPT = 8;
+/** Frames kept of an access: taking them is most of what the checker costs. */
+const STACK_DEPTH = 10;
+const FREE_STACK_DEPTH = 28;
+
+const s = per_boot(() => ({
+  members: new WeakMap<kobj_memory, Map<string, memory_access[]>>(),
+  bytes: new WeakMap<ArrayBufferLike, Map<number, memory_access[]>>(),
+  /** Last access of each context to an allocated object. */
+  visitors: new WeakMap<mem_object, Map<number, memory_access>>(),
+  /** An access is being looked at: what that touches is nobody's. */
+  busy: false,
+}));
+
+const is_primitive = new Map<unknown, boolean>();
+function primitive(object: kobj_memory): boolean {
+  let known = is_primitive.get(object.constructor);
+  if (known === undefined) {
+    known = PRIMITIVES.has(layout_of(object)?.name ?? "");
+    is_primitive.set(object.constructor, known);
+  }
+  return known;
+}
+
+/** What lies in the channel subsystem rather than in memory. */
+function of_hardware(object: kobj_memory): boolean {
+  let outer = object;
+  for (let up = outer.$up; up; up = outer.$up) outer = up;
+  return outer.$mem === STATIC_MEMORY && (layout_of(outer)?.name.startsWith("hw_") ?? false);
+}
+
+function name_of(object: kobj_memory, member: string): string {
+  if (object instanceof struct_array) return object.$up ? `${name_of(object.$up, object.$member)}${member}` : member;
+  const layout = layout_of(object);
+  if (layout) return `struct ${layout.name}${member === "" ? "" : `.${member}`}`;
+  return object.$up ? name_of(object.$up, object.$member) : object.$mem.type || "buffer";
+}
+
+/** Makes the record of an access when it is the first of its kind since the context's clock moved on. */
+class pending_access {
+  readonly context: context;
+  readonly at: number;
+  readonly write: boolean;
+  readonly marked = marking.on;
+  readonly object: kobj_memory;
+  /** Its frame and those above it are the checker's. */
+  readonly #above: (...args: never[]) => unknown;
+  readonly #where: () => { offset: number; size: number; name: string };
+  #made: memory_access | null = null;
+  constructor(
+    context: context,
+    object: kobj_memory,
+    write: boolean,
+    above: (...args: never[]) => unknown,
+    where: () => { offset: number; size: number; name: string },
+  ) {
+    this.context = context;
+    this.at = context.clock.get(context.id) ?? 0;
+    this.object = object;
+    this.write = write;
+    this.#above = above;
+    this.#where = where;
+  }
+  get record(): memory_access {
+    const { context, at, write, marked, object } = this;
+    if (this.#made) return this.#made;
+    const stack = capture_stack(STACK_DEPTH, this.#above);
+    const cpu = smp_processor_id();
+    return (this.#made = { context, at, write, marked, object, cpu, stack, ...this.#where() });
+  }
+}
+
+/**
+ * One writes, and it is not that both, or the one that reads, say that they know. A plain write is as good as a marked one
+ * to who reads with READ_ONCE(): CONFIG_KCSAN_ASSUME_PLAIN_WRITES_ATOMIC.
+ */
+function may_race(a: memory_access, b: pending_access): boolean {
+  if (a.write && b.write) return !(a.marked && b.marked);
+  return (a.write && !b.marked) || (b.write && !a.marked);
+}
+
+function look(seen: memory_access[], now: pending_access): void {
+  const mine = (a: memory_access): boolean => a.context === now.context;
+  const same = (a: memory_access): boolean => mine(a) && a.write === now.write && a.marked === now.marked;
+  if (seen.some((a) => same(a) && a.at === now.at)) return;
+  for (const a of seen) {
+    if (mine(a) || !may_race(a, now)) continue;
+    if (!ordered_before(a.context.id, a.at, now.context)) report_race(a, now.record);
+  }
+  // Whoever is unordered with what is left out is unordered with this access as well.
+  const covers = (a: memory_access): boolean =>
+    same(a) || (now.write && !now.marked && ordered_before(a.context.id, a.at, now.context));
+  const kept = seen.filter((a) => !covers(a));
+  if (kept.length >= KEPT) kept.shift();
+  kept.push(now.record);
+  seen.splice(0, seen.length, ...kept);
+}
+
+function visit(mem: mem_object, now: pending_access): void {
+  if (mem === STATIC_MEMORY || mem.freed) return;
+  let visitors = s.visitors.get(mem);
+  if (!visitors) s.visitors.set(mem, (visitors = new Map<number, memory_access>()));
+  if (visitors.get(now.context.id)?.at !== now.at) visitors.set(now.context.id, now.record);
+}
+
+function slot<K extends WeakKey, M>(map: WeakMap<K, Map<M, memory_access[]>>, key: K, member: M): memory_access[] {
+  let members = map.get(key);
+  if (!members) map.set(key, (members = new Map<M, memory_access[]>()));
+  let seen = members.get(member);
+  if (!seen) members.set(member, (seen = []));
+  return seen;
+}
+
+function look_at_bytes(
+  object: kobj_memory & { $bytes: Uint8Array },
+  at: number,
+  size: number,
+  now: pending_access,
+): void {
+  const end = Math.min(at + size, object.$bytes.length);
+  const first = object.$bytes.byteOffset;
+  for (let i = at; i < end; i++) look(slot(s.bytes, object.$bytes.buffer, first + i), now);
+}
+
+function check_member(object: kobj_memory, member: string, write: boolean): void {
+  if (s.busy) return;
+  const context = current_context();
+  if (!context) return;
+  s.busy = true;
+  try {
+    const now = new pending_access(context, object, write, access.check, () => {
+      const { at, size } = member_range(object, member);
+      return { offset: at, size, name: name_of(object, member) };
+    });
+    visit(object.$mem, now);
+    if (marking.off || member.startsWith("$") || member === "dep_map" || primitive(object)) return;
+    if (is_bytes(object)) {
+      if (of_hardware(object)) return;
+      const { at, size } = member_range(object, member);
+      look_at_bytes(object, at, size, now);
+    } else look(slot(s.members, object, member), now);
+  } finally {
+    s.busy = false;
+  }
+}
+
+/** What memcpy() and the user copies touch. */
+function check_range(object: kobj_memory, at: number, size: number, write: boolean): void {
+  const context = s.busy ? null : current_context();
+  if (!context) return;
+  s.busy = true;
+  try {
+    const now = new pending_access(context, object, write, kasan_check_range, () => ({
+      offset: at,
+      size,
+      name: name_of(object, ""),
+    }));
+    visit(object.$mem, now);
+    if (!marking.off && is_bytes(object) && !of_hardware(object)) look_at_bytes(object, at, size, now);
+  } finally {
+    s.busy = false;
+  }
+}
+
+/** Memory is given back: whoever was in it must have been there before. Any context. */
+export function kcsan_check_free(mem: mem_object): void {
+  if (!kcsan.on) return;
+  const context = current_context();
+  const visitors = s.visitors.get(mem);
+  if (!context || !visitors || !mem.root) return;
+  const unordered = [...visitors.values()].filter(
+    (a) => a.context !== context && !ordered_before(a.context.id, a.at, context),
+  );
+  for (const a of unordered)
+    report_unordered_free(a, { context, cpu: smp_processor_id(), stack: capture_stack(FREE_STACK_DEPTH), mem });
+}
+
+/** Switches the checker on or off: for power-on, where it begins once the initcalls have run. */
+export function kcsan_init(on: boolean): void {
+  if (!on && !kcsan.on) return;
+  kcsan.on = on;
+  if (on) watch_accesses(check_member, check_range);
+  else watch_accesses(null);
+}
