@@ -42,6 +42,7 @@ export const modules: readonly kbuild_module[] = [
       "drivers/s390/cio/vfio_ccw_parent.ts",
     ],
   },
+  { name: "mtty", files: ["samples/vfio-mdev/mtty.ts"] },
 ];
 
 /** Files of drivers/ that are built in and that nothing else would bring in: they register themselves to be run at boot. */
