@@ -43,6 +43,7 @@ export const modules: readonly kbuild_module[] = [
     ],
   },
   { name: "mtty", files: ["samples/vfio-mdev/mtty.ts"] },
+  { name: "mdpy", files: ["samples/vfio-mdev/mdpy.ts", "samples/vfio-mdev/mdpy-defs.ts"] },
 ];
 
 /** Files of drivers/ that are built in and that nothing else would bring in: they register themselves to be run at boot. */

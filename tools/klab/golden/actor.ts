@@ -45,7 +45,7 @@ export class Actor {
   /** Descriptors of a name that was given again while the first one is open. */
   readonly #later = new Map<string, number[]>();
   /** Where files are mapped, latest last; @mapping gives them their names. */
-  readonly mappings: bigint[] = [];
+  readonly mappings: { readonly fd: number; readonly addr: bigint; readonly length: number }[] = [];
   readonly #mapped = new Map<string, bigint>();
 
   readonly schedule: Preemption;
@@ -74,10 +74,15 @@ export class Actor {
   }
   /** A name of a mapping means, from its first use on, what was mapped last. */
   mapping(name: string): bigint {
-    const addr = this.#mapped.get(name) ?? this.mappings.at(-1);
+    const addr = this.#mapped.get(name) ?? this.mappings.at(-1)?.addr;
     if (addr === undefined) throw new InputError(`nothing is mapped as ${name}`);
     this.#mapped.set(name, addr);
     return addr;
+  }
+  /** What is mapped of a file goes: the recording program did so before it closed the file, without a record of it. */
+  *unmap(fd: number): Sleeps {
+    for (const { addr, length } of this.mappings.filter((m) => m.fd === fd)) yield* this.u.munmap(addr, length);
+    this.mappings.splice(0, this.mappings.length, ...this.mappings.filter((m) => m.fd !== fd));
   }
   child(name: string): Child {
     const child = this.children.get(name);

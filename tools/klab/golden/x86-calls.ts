@@ -84,6 +84,7 @@ function* open(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
 }
 function* close(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
   const name = args.text("fd");
+  yield* a.unmap(a.fd(name));
   const ret = yield* a.u.close(a.fd(name));
   a.forget(name);
   return answer(ret);
@@ -141,7 +142,7 @@ function* mmap(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
   const fd = a.fd(args.text("fd"));
   const length = args.number("len");
   const addr = yield* a.u.mmap(length, args.number("prot"), args.number("flags"), fd, args.big("off"));
-  if (addr >= 0n) a.mappings.push(addr);
+  if (addr >= 0n) a.mappings.push({ fd, addr, length });
   return answer(addr < 0n ? addr : 0);
 }
 function* mmapRead(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
