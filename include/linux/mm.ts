@@ -12,6 +12,7 @@ export {
 export {
   __free_page,
   alloc_page,
+  alloc_pages,
   get_page,
   kmap,
   kmap_local_page,

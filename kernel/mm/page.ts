@@ -45,6 +45,11 @@ export function alloc_page(gfp: gfp_t): page | null {
   const data = take_page(gfp, "page", 1);
   return data && make_page(data);
 }
+/** alloc_page(); there is no struct page for more than one. @order: 0 */
+export function alloc_pages(gfp: gfp_t, order: number): page | null {
+  if (order !== 0) throw new RangeError("alloc_pages() of more than one page");
+  return alloc_page(gfp);
+}
 /** A page of user memory: belongs to the process, so that no fault is injected and no leak is looked for. */
 export function alloc_user_page(): page {
   return page_at(new kbuf(PAGE_SIZE));

@@ -70,7 +70,7 @@ function* writefile(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
     Uint8Array.from(args.text("data"), (c) => c.charCodeAt(0)),
   );
   yield* a.u.close(fd);
-  return { ...answer(ret), ...(ret < 0 ? { failed_at: "write" } : {}) };
+  return answer(ret);
 }
 function* readlink(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
   const { ret, text } = yield* a.u.readlink(args.text("path"));
