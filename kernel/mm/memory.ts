@@ -13,7 +13,7 @@ import {
   VM_FAULT_OOM,
   VM_FAULT_SIGBUS,
   VM_FAULT_SIGSEGV,
-  vm_area_struct,
+  type vm_area_struct,
   vm_fault,
   type vm_fault_t,
   VM_READ,
