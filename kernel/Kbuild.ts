@@ -42,11 +42,15 @@ export const modules: readonly kbuild_module[] = [
       "drivers/s390/cio/vfio_ccw_parent.ts",
     ],
   },
+  { name: "mtty", files: ["samples/vfio-mdev/mtty.ts"] },
+  { name: "mdpy", files: ["samples/vfio-mdev/mdpy.ts", "samples/vfio-mdev/mdpy-defs.ts"] },
+  { name: "mbochs", files: ["samples/vfio-mdev/mbochs.ts"] },
 ];
 
 /** Files of drivers/ that are built in and that nothing else would bring in: they register themselves to be run at boot. */
 export const vmlinux: readonly string[] = [
   "drivers/base/init.ts",
+  "drivers/dma-buf/dma-buf.ts",
   "drivers/iommu/iommu.ts",
   "drivers/s390/cio/cio.ts",
   "drivers/s390/cio/css.ts",

@@ -21,6 +21,18 @@ export const MODULE_STATE_COMING = 1;
 export const MODULE_STATE_GOING = 2;
 export const MODULE_STATE_UNFORMED = 3;
 
+/** Text of a parameter, and setting it from text: 0 or errno. */
+export interface kernel_param_ops {
+  readonly get: () => string;
+  readonly set: (val: string) => number;
+}
+export interface kernel_param {
+  readonly name: string;
+  readonly ops: kernel_param_ops;
+  /** Mode of its file in /sys/module/NAME/parameters. */
+  readonly perm: number;
+}
+
 /** struct module. There is one for as long as the tree is loaded; what a boot changes is in the members that reset() resets. */
 export class module {
   readonly name: string;
@@ -30,6 +42,8 @@ export class module {
   exit: (() => Sleeps | void) | null = null;
   readonly statics: statics[] = [];
   readonly aliases: string[] = [];
+  version: string | null = null;
+  readonly params: kernel_param[] = [];
 
   state = MODULE_STATE_UNFORMED;
   /** As the kernel counts: 1 while loaded, and 1 for each user. /sys/module/NAME/refcnt shows the users. */
@@ -73,6 +87,9 @@ export interface kbuild_file {
   readonly EXPORT_SYMBOL_GPL: (symbol: symbol_function) => void;
   readonly MODULE_LICENSE: (license: string) => void;
   readonly MODULE_ALIAS: (alias: string) => void;
+  readonly MODULE_VERSION: (version: string) => void;
+  /** @ops: of `#linux/moduleparam.ts`; @perm: mode of the file */
+  readonly module_param_named: (name: string, ops: kernel_param_ops, perm: number) => void;
 }
 
 /** What the compiler is told about one file. @url: its import.meta.url */
@@ -102,6 +119,12 @@ export function kbuild(url: string): kbuild_file {
     },
     MODULE_ALIAS: (alias) => {
       mod.aliases.push(alias);
+    },
+    MODULE_VERSION: (version) => {
+      mod.version = version;
+    },
+    module_param_named: (param, ops, perm) => {
+      mod.params.push({ name: param, ops, perm });
     },
   };
 }

@@ -2,7 +2,8 @@
 /**
  * Devices: their life, their place in sysfs, their words in the log. Source: drivers/base/core.c
  *
- * Not here: device links, firmware nodes, power management, managed resources (devm_*), namespaces, online and offline.
+ * Not here: device links, firmware nodes, power management (but for its sysfs files), managed resources (devm_*),
+ * namespaces, online and offline.
  */
 import { WARN, WARN_ON_ONCE, WARN_ONCE } from "#linux/bug.ts";
 import { READ_ONCE } from "#linux/compiler.ts";
@@ -112,6 +113,7 @@ import {
 import { container_of, embed, ptr, ready_int, type Sleeps, struct } from "#linux/types.ts";
 import { device_private, to_device_private_parent } from "./base.ts";
 import { bus_add_device, bus_probe_device, bus_remove_device } from "./bus.ts";
+import { dpm_sysfs_add, dpm_sysfs_remove } from "./power/sysfs.ts";
 import { device_block_probing, driver_deferred_probe_del, wait_for_device_probe } from "./dd.ts";
 
 const { per_boot, EXPORT_SYMBOL, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
@@ -539,20 +541,25 @@ export function* device_add(dev: device | null): Sleeps<number> {
                 BusError: {
                   error = yield* bus_add_device(dev);
                   if (error) break BusError;
-                  DevAttrError: {
-                    SysEntryError: {
-                      if (MAJOR(dev.devt)) {
-                        error = yield* device_create_file(dev, dev_attr_dev);
-                        if (error) break DevAttrError;
-                        error = yield* device_create_sys_dev_entry(dev);
-                        if (error) break SysEntryError;
-                        const mode: umode_ptr = { value: 0 };
-                        yield* devtmpfs_create_node(device_get_devnode(dev, mode) ?? "", dev.devt, mode.value);
+                  DPMError: {
+                    error = yield* dpm_sysfs_add(dev);
+                    if (error) break DPMError;
+                    DevAttrError: {
+                      SysEntryError: {
+                        if (MAJOR(dev.devt)) {
+                          error = yield* device_create_file(dev, dev_attr_dev);
+                          if (error) break DevAttrError;
+                          error = yield* device_create_sys_dev_entry(dev);
+                          if (error) break SysEntryError;
+                          const mode: umode_ptr = { value: 0 };
+                          yield* devtmpfs_create_node(device_get_devnode(dev, mode) ?? "", dev.devt, mode.value);
+                        }
+                        yield* device_is_there(dev, parent);
+                        break done;
                       }
-                      yield* device_is_there(dev, parent);
-                      break done;
+                      if (MAJOR(dev.devt)) yield* device_remove_file(dev, dev_attr_dev);
                     }
-                    if (MAJOR(dev.devt)) yield* device_remove_file(dev, dev_attr_dev);
+                    yield* dpm_sysfs_remove(dev);
                   }
                   dev.driver = null;
                   yield* bus_remove_device(dev);
@@ -635,6 +642,7 @@ export function* device_del(dev: device): Sleeps {
   device_unlock(dev);
 
   if (dev.bus) yield* blocking_notifier_call_chain(dev.bus.p!.bus_notifier, BUS_NOTIFY_DEL_DEVICE, dev);
+  yield* dpm_sysfs_remove(dev);
   if (parent) yield* klist_del(dev.p!.knode_parent);
   if (MAJOR(dev.devt)) {
     yield* devtmpfs_delete_node(device_get_devnode(dev, null) ?? "");

@@ -27,6 +27,7 @@ import {
 } from "#linux/errno.ts";
 import { ERR_PTR, IS_ERR, PTR_ERR } from "#linux/err.ts";
 import { kbuild } from "#linux/export.ts";
+import { param_bool, param_uint } from "#linux/moduleparam.ts";
 import { type iommu_domain, type iommu_group, IOMMU_READ, IOMMU_WRITE } from "#linux/iommu.ts";
 import { kthread_should_stop } from "#linux/kthread.ts";
 import {
@@ -174,10 +175,33 @@ import {
   vfio_unregister_iommu_driver,
 } from "./vfio.ts";
 
-const { THIS_MODULE, module_init, module_exit, MODULE_LICENSE } = kbuild(import.meta.url);
+const { THIS_MODULE, per_boot, module_param_named, module_init, module_exit, MODULE_LICENSE, MODULE_VERSION } = kbuild(
+  import.meta.url,
+);
 
-/** Most mappings that a container can have. */
-const dma_entry_limit = 65535;
+const p = per_boot(() => ({
+  /** Looked at when a physical device is attached, of which there are none. */
+  allow_unsafe_interrupts: false,
+  /** Pages are all of one size. */
+  disable_hugepages: false,
+  /** Most mappings that a container can have. */
+  dma_entry_limit: 65535,
+}));
+module_param_named(
+  "allow_unsafe_interrupts",
+  param_bool(() => p, "allow_unsafe_interrupts"),
+  0o644,
+);
+module_param_named(
+  "disable_hugepages",
+  param_bool(() => p, "disable_hugepages"),
+  0o644,
+);
+module_param_named(
+  "dma_entry_limit",
+  param_uint(() => p, "dma_entry_limit"),
+  0o644,
+);
 
 class vfio_iommu extends struct("vfio_iommu", {
   domain_list: embed(() => list_head),
@@ -1213,7 +1237,7 @@ function vfio_iommu_type1_open(arg: bigint): Sleeps<object | null> {
   INIT_LIST_HEAD(iommu.domain_list);
   INIT_LIST_HEAD(iommu.iova_list);
   iommu.dma_list.rb_node = null;
-  iommu.dma_avail = dma_entry_limit;
+  iommu.dma_avail = p.dma_entry_limit;
   iommu.container_open = true;
   mutex_init(iommu.lock);
   mutex_init(iommu.device_list_lock);
@@ -1705,4 +1729,5 @@ function* vfio_iommu_type1_cleanup(): Sleeps {
 module_init(vfio_iommu_type1_init);
 module_exit(vfio_iommu_type1_cleanup);
 
+MODULE_VERSION("0.2");
 MODULE_LICENSE("GPL v2");

@@ -197,6 +197,7 @@ const {
   EXPORT_SYMBOL_GPL,
   MODULE_ALIAS,
   MODULE_LICENSE,
+  MODULE_VERSION,
 } = kbuild(import.meta.url);
 
 const DRIVER_VERSION = "0.3";
@@ -1677,6 +1678,7 @@ function* vfio_cleanup(): Sleeps {
 module_init(vfio_init);
 module_exit(vfio_cleanup);
 
+MODULE_VERSION(DRIVER_VERSION);
 MODULE_LICENSE("GPL v2");
 // MODULE_ALIAS_MISCDEV(VFIO_MINOR)
 MODULE_ALIAS("char-major-10-196");

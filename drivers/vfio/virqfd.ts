@@ -42,7 +42,9 @@ import {
   type workqueue_struct,
 } from "#linux/workqueue.ts";
 
-const { per_boot, module_init, module_exit, EXPORT_SYMBOL_GPL, MODULE_LICENSE } = kbuild(import.meta.url);
+const { per_boot, module_init, module_exit, EXPORT_SYMBOL_GPL, MODULE_LICENSE, MODULE_VERSION } = kbuild(
+  import.meta.url,
+);
 
 const s = per_boot(() => ({
   vfio_irqfd_cleanup_wq: null as workqueue_struct | null,
@@ -233,4 +235,5 @@ EXPORT_SYMBOL_GPL(vfio_virqfd_flush_thread);
 module_init(vfio_virqfd_init);
 module_exit(vfio_virqfd_exit);
 
+MODULE_VERSION("0.1");
 MODULE_LICENSE("GPL v2");

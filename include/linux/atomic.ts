@@ -60,6 +60,13 @@ export const atomic_cmpxchg = (v: atomic_t, old: number, new_: number): number =
   v.counter = new_;
   return ordered(v, was);
 };
+/** Stores `new_` if the value is `old.value`; else `old.value` becomes the value. @return whether it did */
+export const atomic_try_cmpxchg = (v: atomic_t, old: { value: number }, new_: number): boolean => {
+  const was = atomic_cmpxchg(v, old.value, new_);
+  const did = was === old.value;
+  old.value = was;
+  return did;
+};
 /** Adds `a` unless the value is `u`. @return whether it did */
 export const atomic_add_unless = (v: atomic_t, a: number, u: number): boolean => {
   const was = v.counter;

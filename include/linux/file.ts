@@ -7,7 +7,7 @@ export interface fd {
   readonly file: file | null;
   readonly flags: number;
 }
-export { __fput_sync, flush_delayed_fput, fput } from "../../kernel/fs/file_table.ts";
+export { __fput_sync, alloc_file_pseudo, flush_delayed_fput, fput } from "../../kernel/fs/file_table.ts";
 export {
   fd_install,
   fdget,

@@ -12,6 +12,7 @@ export {
 export {
   __free_page,
   alloc_page,
+  alloc_pages,
   get_page,
   kmap,
   kmap_local_page,
@@ -58,6 +59,12 @@ export {
   VM_SHARED,
   VM_WRITE,
   vm_area_struct,
+  vm_fault,
+  VM_FAULT_NOPAGE,
+  VM_FAULT_OOM,
+  VM_FAULT_SIGBUS,
+  VM_FAULT_SIGSEGV,
+  type vm_fault_t,
   type vm_operations_struct,
   vma_lookup,
 } from "../../kernel/mm/mm_struct.ts";
@@ -77,3 +84,4 @@ export {
 } from "../../kernel/mm/gup.ts";
 export { __account_locked_vm, kthread_unuse_mm, kthread_use_mm } from "../../kernel/mm/locked_vm.ts";
 export { kvfree, kvmalloc, kvzalloc } from "../../kernel/mm/util.ts";
+export { handle_mm_fault, vm_insert_page } from "../../kernel/mm/memory.ts";

@@ -11,6 +11,8 @@ export {
   memmove,
   memset,
   set_byte_at,
+  set_u16_at,
+  set_u32_at,
   skip_spaces,
   str_has_prefix,
   strcasecmp,
@@ -27,6 +29,8 @@ export {
   strstrip,
   sysfs_match_string,
   sysfs_streq,
+  u16_at,
+  u32_at,
 } from "../../kernel/lib/string.ts";
 export { copy_struct } from "../../kernel/lib/struct_copy.ts";
 export { kfree_const, kfree_sensitive } from "../../kernel/mm/slab.ts";

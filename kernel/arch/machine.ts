@@ -14,6 +14,7 @@ import { captured_stacks } from "../stacktrace.ts";
 import { clock, NSEC_PER_SEC } from "../time/clock.ts";
 import { advance_clock, run_expired } from "../time/timer.ts";
 import { run_initcalls } from "../init.ts";
+import { kconfig } from "./kconfig.ts";
 
 export interface boot_options {
   /** Default 2. */
@@ -52,6 +53,7 @@ export function boot(options: boot_options = {}): outcome {
   power.halted = false;
   power.died = false;
   byte_order.little_endian = options.arch === "x86_64";
+  kconfig.CONFIG_PM = options.arch === "x86_64";
   limits.max_steps = options.max_steps ?? 2_000_000;
   limits.max_seconds = options.max_seconds ?? 3600;
   set_schedule(run_to_block);

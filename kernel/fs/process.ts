@@ -7,6 +7,7 @@ import { EPOLLIN } from "#linux/poll.ts";
 import { S_IFDIR, S_IFLNK, S_IFMT } from "#linux/stat.ts";
 import { commit_creds, copy_creds } from "../cred.ts";
 import { byte_order } from "../lib/bytestruct.ts";
+import { user_touch } from "../mm/memory.ts";
 import { mm_alloc, set_task_mm, task_mm, user_read, user_write } from "../mm/mm_struct.ts";
 import { create_task } from "../sched/core.ts";
 import { current, type task_struct } from "../sched/task.ts";
@@ -104,6 +105,15 @@ export class user_process extends syscalls {
   }
   poke(addr: bigint, bytes: Uint8Array): void {
     user_write(this.mm, addr, bytes);
+  }
+  /** As peek(), for memory that a driver has mapped, which may fault. @return ret: 0 or -EFAULT */
+  *load_bytes(addr: bigint, n: number): Sleeps<{ ret: number; bytes: Uint8Array }> {
+    const bytes = new Uint8Array(n);
+    const ret = yield* this.syscall(() => user_touch(this.mm, addr, bytes, false));
+    return { ret, bytes };
+  }
+  store_bytes(addr: bigint, bytes: Uint8Array): Sleeps<number> {
+    return this.syscall(() => user_touch(this.mm, addr, bytes, true));
   }
   peek_u32(addr: bigint): number {
     return new DataView(this.peek(addr, 4).buffer).getUint32(0, byte_order.little_endian);

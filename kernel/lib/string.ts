@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** memcpy() and its like over byte memory and structs, and what C does to strings. Sources: lib/string.c, mm/kasan/shadow.c */
-import type { byte_memory } from "./bytestruct.ts";
+import { byte_order, type byte_memory } from "./bytestruct.ts";
 import { type kobj_memory, sizeof, struct_array, zero_struct } from "./struct.ts";
 import { copy_struct } from "./struct_copy.ts";
 import { is_bytes, kasan_check_range } from "../mm/kasan.ts";
@@ -78,6 +78,28 @@ export function byte_at(p: byte_memory, i: number): number {
 export function set_byte_at(p: byte_memory, i: number, v: number): void {
   if (kasan_check_range(p, i, 1, true)) p.$bytes[i] = v;
 }
+
+/** The `n` bytes at `p + i` as a number in the machine's order. Those that are not there, which KASAN speaks of, are 0. */
+function load(p: byte_memory, i: number, n: 2 | 4): number {
+  kasan_check_range(p, i, n, false);
+  let v = 0;
+  for (let k = n - 1; k >= 0; k--) {
+    const at = byte_order.little_endian ? k : n - 1 - k;
+    v = v * 256 + (p.$bytes[i + at] ?? 0);
+  }
+  return v;
+}
+/** Nothing is stored if KASAN speaks: what lies behind the memory is nobody's. */
+function store(p: byte_memory, i: number, n: 2 | 4, v: number): void {
+  if (!kasan_check_range(p, i, n, true)) return;
+  for (let k = 0; k < n; k++) p.$bytes[i + (byte_order.little_endian ? k : n - 1 - k)] = (v >>> (8 * k)) & 0xff;
+}
+/** `*(u16 *)(p + i)` of byte memory. */
+export const u16_at = (p: byte_memory, i: number): number => load(p, i, 2);
+export const u32_at = (p: byte_memory, i: number): number => load(p, i, 4);
+/** `*(u16 *)(p + i) = v` */
+export const set_u16_at = (p: byte_memory, i: number, v: number): void => store(p, i, 2, v);
+export const set_u32_at = (p: byte_memory, i: number, v: number): void => store(p, i, 4, v);
 
 export function strlen(s: string): number {
   return s.length;

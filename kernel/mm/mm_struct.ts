@@ -4,6 +4,7 @@ import { per_boot } from "../boot.ts";
 import { embed, opaque, ptr, s32, s64, struct, u32, u64 } from "../lib/struct.ts";
 import { init_rwsem, rw_semaphore } from "../locking/rwsem.ts";
 import { current, type task_struct } from "../sched/task.ts";
+import type { Sleeps } from "../sched/types.ts";
 import { alloc_user_page, kmap_local_page, type page, put_page } from "./page.ts";
 import { PAGE_SHIFT, PAGE_SIZE } from "./page_size.ts";
 
@@ -37,9 +38,27 @@ export class vm_area_struct extends struct("vm_area_struct", {
   vm_private_data: ptr<object>(),
 }) {}
 
+/** What a fault handler answers: bits of VM_FAULT_, 0 if it has left a page in vmf.page. */
+export type vm_fault_t = number;
+export const VM_FAULT_OOM = 0x1;
+export const VM_FAULT_SIGBUS = 0x2;
+export const VM_FAULT_SIGSEGV = 0x40;
+export const VM_FAULT_NOPAGE = 0x100;
+
+export class vm_fault extends struct("vm_fault", {
+  vma: ptr<vm_area_struct>(),
+  /** Page number in the file. */
+  pgoff: u64(),
+  /** Beginning of the page that is missing. */
+  address: u64(),
+  /** The handler puts the page here, with a reference for the mapping. */
+  page: ptr<page>(),
+}) {}
+
 export interface vm_operations_struct {
   readonly open?: (vma: vm_area_struct) => void;
   readonly close?: (vma: vm_area_struct) => void;
+  readonly fault?: (vmf: vm_fault) => Sleeps<vm_fault_t> | vm_fault_t;
 }
 
 class mm_fields extends struct("mm_struct", {
@@ -179,6 +198,8 @@ export function user_page(mm: mm_struct, addr: bigint, need: number): page | nul
   const number = addr >> BigInt(PAGE_SHIFT);
   let p = mm.$pages.get(number);
   if (!p) {
+    // Pages of a file come from its fault handler: handle_mm_fault().
+    if (vma.vm_file) return null;
     p = alloc_user_page();
     mm.$pages.set(number, p);
   }

@@ -45,9 +45,17 @@ export function alloc_page(gfp: gfp_t): page | null {
   const data = take_page(gfp, "page", 1);
   return data && make_page(data);
 }
+/** alloc_page(); there is no struct page for more than one. @order: 0 */
+export function alloc_pages(gfp: gfp_t, order: number): page | null {
+  if (order !== 0) throw new RangeError("alloc_pages() of more than one page");
+  return alloc_page(gfp);
+}
 /** A page of user memory: belongs to the process, so that no fault is injected and no leak is looked for. */
 export function alloc_user_page(): page {
-  const data = new kbuf(PAGE_SIZE);
+  return page_at(new kbuf(PAGE_SIZE));
+}
+/** The page of PAGE_SIZE bytes that belong to somebody else. */
+export function page_at(data: kbuf): page {
   const p = new page();
   p.pfn = take_addresses(PAGE_SIZE, false, PAGE_SIZE) / PAGE_SIZE;
   p.$data = data;

@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Virtually contiguous memory. Source: mm/vmalloc.c */
 import { per_boot } from "../boot.ts";
-import { kbuf } from "../lib/bytestruct.ts";
+import { bytes_at, kbuf } from "../lib/bytestruct.ts";
 import { addr_of, type kobj_memory, layout_of, sizeof } from "../lib/struct.ts";
 import { WARN } from "../panic.ts";
 import { might_sleep } from "../sched/debug.ts";
 import { in_interrupt } from "../sched/task.ts";
 import { should_failslab } from "./failslab.ts";
+import { vm_insert_page } from "./memory.ts";
+import { type vm_area_struct, VM_DONTDUMP, VM_DONTEXPAND } from "./mm_struct.ts";
+import type { mem_object } from "./object.ts";
+import { type page, page_at, put_page } from "./page.ts";
 import { PAGE_ALIGN, PAGE_SIZE, VMALLOC_START } from "./page_size.ts";
 import { bury, give_birth, memory_of, might_alloc, type struct_ctor } from "./slab.ts";
+import { EINVAL } from "../../include/linux/errno.ts";
 import { GFP_KERNEL } from "../../include/linux/gfp_types.ts";
 
-const s = per_boot(() => ({ next: VMALLOC_START }));
+const s = per_boot(() => ({
+  next: VMALLOC_START,
+  /** Pages of areas that user space may have mapped: VM_USERMAP. */
+  user: new Map<mem_object, page[]>(),
+}));
 
 function area(size: number): { addr: number; usable: number } {
   const usable = PAGE_ALIGN(size);
@@ -39,6 +48,32 @@ export function is_vmalloc_addr(p: object): boolean {
   return memory_of(p).kind === "vmalloc";
 }
 
+/** Zeroed memory that may be mapped to user space. @size: bytes, rounded up to pages. May sleep. @return NULL if there is none */
+export function vmalloc_user(size: number): kbuf | null {
+  const area = vzalloc(PAGE_ALIGN(size));
+  if (!area) return null;
+  const pages: page[] = [];
+  for (let at = 0; at < area.length; at += PAGE_SIZE) pages.push(page_at(bytes_at(area, at, PAGE_SIZE)));
+  s.user.set(area.$mem, pages);
+  return area;
+}
+
+/**
+ * Maps memory of vmalloc_user() as a whole area of user space.
+ * @addr: its beginning; @pgoff: first page of it. @return 0, or -EINVAL if it is too short or not such memory
+ */
+export function remap_vmalloc_range(vma: vm_area_struct, addr: kbuf, pgoff: number): number {
+  const pages = s.user.get(addr.$mem);
+  const count = Number(vma.vm_end - vma.vm_start) / PAGE_SIZE;
+  if (!pages || pgoff + count > pages.length) return -EINVAL;
+  for (const [i, p] of pages.slice(pgoff, pgoff + count).entries()) {
+    const ret = vm_insert_page(vma, vma.vm_start + BigInt(i * PAGE_SIZE), p);
+    if (ret < 0) return ret;
+  }
+  vma.vm_flags |= BigInt(VM_DONTEXPAND | VM_DONTDUMP);
+  return 0;
+}
+
 /** Frees what vmalloc() gave; NULL is fine. May sleep, but in interrupts. */
 export function vfree(p: kobj_memory | null): void {
   if (!p) return;
@@ -48,5 +83,8 @@ export function vfree(p: kobj_memory | null): void {
     WARN(true, "Trying to vfree() nonexistent vm area (%px)\n", p);
     return;
   }
+  // What user space has mapped stays.
+  for (const p of s.user.get(mem) ?? []) put_page(p);
+  s.user.delete(mem);
   bury(mem);
 }

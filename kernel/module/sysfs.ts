@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** /sys/module. Parameters, sections and notes are not there. Source: kernel/module/sysfs.c, kernel/params.c */
+/** /sys/module. Sections and notes are not there. Source: kernel/module/sysfs.c, kernel/params.c */
 import { BUG } from "#linux/bug.ts";
 import { complete, completion, init_completion, wait_for_completion } from "#linux/completion.ts";
-import { EINVAL, EIO, ENOMEM } from "#linux/errno.ts";
+import { EINVAL, EIO, ENOMEM, EPERM } from "#linux/errno.ts";
 import { subsys_initcall } from "#linux/init.ts";
 import {
   __ATTR,
@@ -23,18 +23,27 @@ import {
 import { module_attribute, module_kobject } from "#linux/module.ts";
 import {
   type attribute,
+  type attribute_group,
   type sysfs_buf,
   sysfs_create_file,
+  sysfs_create_group,
   sysfs_create_link,
   sysfs_emit,
   type sysfs_ops,
   sysfs_remove_file,
+  sysfs_remove_group,
   sysfs_remove_link,
   type sysfs_result,
 } from "#linux/sysfs.ts";
 import { container_of, type Sleeps } from "#linux/types.ts";
 import { per_boot } from "../boot.ts";
-import { type module, MODULE_STATE_COMING, MODULE_STATE_GOING, MODULE_STATE_LIVE } from "../modpost.ts";
+import {
+  type kernel_param,
+  type module,
+  MODULE_STATE_COMING,
+  MODULE_STATE_GOING,
+  MODULE_STATE_LIVE,
+} from "../modpost.ts";
 import { pr_err } from "../printk.ts";
 import { module_refcount } from "./refcount.ts";
 
@@ -43,6 +52,8 @@ interface module_dirs {
   mkobj: module_kobject;
   holders_dir: kobject | null;
   readonly attrs: module_attribute[];
+  /** The directory of the parameters, if there are any. */
+  params: attribute_group | null;
 }
 
 const s = per_boot(() => ({
@@ -54,7 +65,7 @@ const s = per_boot(() => ({
 export const module_kset = (): kset | null => s.module_kset;
 
 function dirs_of(mod: module): module_dirs {
-  const dirs = s.dirs.get(mod) ?? { mkobj: new module_kobject(), holders_dir: null, attrs: [] };
+  const dirs = s.dirs.get(mod) ?? { mkobj: new module_kobject(), holders_dir: null, attrs: [], params: null };
   s.dirs.set(mod, dirs);
   return dirs;
 }
@@ -87,6 +98,9 @@ const module_uevent_ops: kset_uevent_ops = { filter: uevent_filter };
 function show_refcnt(_attr: module_attribute, mk: module_kobject, buf: sysfs_buf): number {
   return sysfs_emit(buf, "%i\n", module_refcount(mk.mod!));
 }
+function show_modinfo_version(_attr: module_attribute, mk: module_kobject, buf: sysfs_buf): number {
+  return sysfs_emit(buf, "%s\n", mk.mod!.version);
+}
 function show_initstate(_attr: module_attribute, mk: module_kobject, buf: sysfs_buf): number {
   const names: Readonly<Record<number, string>> = {
     [MODULE_STATE_LIVE]: "live",
@@ -104,6 +118,7 @@ function* store_uevent(_attr: module_attribute, mk: module_kobject, buf: string,
 function* module_add_modinfo_attrs(mod: module, dirs: module_dirs): Sleeps<number> {
   const attrs = [
     __ATTR(module_attribute, "uevent", 0o200, null, store_uevent),
+    ...(mod.version === null ? [] : [__ATTR(module_attribute, "version", 0o444, show_modinfo_version, null)]),
     __ATTR(module_attribute, "initstate", 0o444, show_initstate, null),
     __ATTR(module_attribute, "refcnt", 0o444, show_refcnt, null),
   ];
@@ -120,6 +135,31 @@ function* module_add_modinfo_attrs(mod: module, dirs: module_dirs): Sleeps<numbe
 function* module_remove_modinfo_attrs(mod: module): Sleeps {
   const dirs = dirs_of(mod);
   for (const attr of dirs.attrs.splice(0)) yield* sysfs_remove_file(dirs.mkobj.kobj, attr.attr);
+}
+
+const param_of = (attr: module_attribute, mk: module_kobject): kernel_param | undefined =>
+  mk.mod!.params.find((p) => p.name === attr.attr.name);
+function param_attr_show(attr: module_attribute, mk: module_kobject, buf: sysfs_buf): number {
+  const param = param_of(attr, mk);
+  return param ? sysfs_emit(buf, "%s\n", param.ops.get()) : -EIO;
+}
+function param_attr_store(attr: module_attribute, mk: module_kobject, buf: string, len: number): number {
+  const err = param_of(attr, mk)?.ops.set(buf) ?? -EPERM;
+  return err ? err : len;
+}
+function* module_param_sysfs_setup(mod: module, dirs: module_dirs): Sleeps<number> {
+  if (mod.params.length === 0) return 0;
+  const attrs = mod.params.map(({ name, perm }) =>
+    __ATTR(module_attribute, name, perm, param_attr_show, perm & 0o222 ? param_attr_store : null),
+  );
+  const group = { name: "parameters", attrs: attrs.map((a) => a.attr) };
+  const err = yield* sysfs_create_group(dirs.mkobj.kobj, group);
+  if (!err) dirs.params = group;
+  return err;
+}
+function* module_param_sysfs_remove(dirs: module_dirs): Sleeps {
+  if (dirs.params) yield* sysfs_remove_group(dirs.mkobj.kobj, dirs.params);
+  dirs.params = null;
 }
 
 function* del_usage_links(mod: module): Sleeps {
@@ -181,11 +221,16 @@ export function* mod_sysfs_setup(mod: module): Sleeps<number> {
       break out_unreg;
     }
     out_unreg_holders: {
-      err = yield* module_add_modinfo_attrs(mod, dirs);
+      err = yield* module_param_sysfs_setup(mod, dirs);
       if (err) break out_unreg_holders;
-      err = yield* add_usage_links(mod);
-      if (!err) return 0;
-      yield* module_remove_modinfo_attrs(mod);
+      out_unreg_param: {
+        err = yield* module_add_modinfo_attrs(mod, dirs);
+        if (err) break out_unreg_param;
+        err = yield* add_usage_links(mod);
+        if (!err) return 0;
+        yield* module_remove_modinfo_attrs(mod);
+      }
+      yield* module_param_sysfs_remove(dirs);
     }
     yield* kobject_put(dirs.holders_dir);
   }
@@ -198,6 +243,7 @@ export function* mod_sysfs_teardown(mod: module): Sleeps {
   const dirs = dirs_of(mod);
   yield* del_usage_links(mod);
   yield* module_remove_modinfo_attrs(mod);
+  yield* module_param_sysfs_remove(dirs);
   yield* kobject_put(dirs.mkobj.drivers_dir);
   yield* kobject_put(dirs.holders_dir);
   yield* mod_kobject_put(mod);

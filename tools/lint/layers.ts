@@ -12,6 +12,7 @@ const INCLUDE_ALIAS = /^#(linux|uapi|asm)\//;
 const PACKAGES: Readonly<Record<string, string>> = { eventemitter3: "kernel/trace/" };
 /** Folders whose files C includes by path from another folder (`-I` in the Makefile, or `#include "../x.h"`). */
 const C_INCLUDES: Readonly<Record<string, readonly string[]>> = {
+  "drivers/base": ["drivers/base/power"],
   "drivers/gpu/drm/i915/gvt": ["drivers/gpu/drm/i915"],
 };
 

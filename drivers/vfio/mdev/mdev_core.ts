@@ -49,7 +49,7 @@ import {
   parent_remove_sysfs_files,
 } from "./mdev_private.ts";
 
-const { per_boot, module_init, module_exit, EXPORT_SYMBOL, MODULE_LICENSE } = kbuild(import.meta.url);
+const { per_boot, module_init, module_exit, EXPORT_SYMBOL, MODULE_LICENSE, MODULE_VERSION } = kbuild(import.meta.url);
 
 const s = per_boot(() => ({
   mdev_bus_compat_class: null as class_compat | null,
@@ -285,4 +285,5 @@ function* mdev_exit(): Sleeps {
 module_init(mdev_init);
 module_exit(mdev_exit);
 
+MODULE_VERSION("0.1");
 MODULE_LICENSE("GPL v2");

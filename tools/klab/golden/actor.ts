@@ -42,6 +42,12 @@ export class Actor {
   readonly children = new Map<string, Child>();
   dma: DmaBuffer | null = null;
 
+  /** Descriptors of a name that was given again while the first one is open. */
+  readonly #later = new Map<string, number[]>();
+  /** Where files are mapped, latest last; @mapping gives them their names. */
+  readonly mappings: { readonly fd: number; readonly addr: bigint; readonly length: number }[] = [];
+  readonly #mapped = new Map<string, bigint>();
+
   readonly schedule: Preemption;
 
   constructor(kernel: Kernel, u: user_process, schedule: Preemption) {
@@ -53,6 +59,30 @@ export class Actor {
   /** Number of the descriptor called `name`; one that is not open is what -1 is to the kernel. */
   fd(name: string): number {
     return this.fds.get(name) ?? NO_FD;
+  }
+  /** @fd is called @name from now on, after those that are called so already. */
+  named(name: string, fd: number): void {
+    if (!this.fds.has(name)) this.fds.set(name, fd);
+    else this.#later.set(name, [...(this.#later.get(name) ?? []), fd]);
+  }
+  /** The descriptor of that name is closed. */
+  forget(name: string): void {
+    const [next, ...rest] = this.#later.get(name) ?? [];
+    this.#later.set(name, rest);
+    if (next === undefined) this.fds.delete(name);
+    else this.fds.set(name, next);
+  }
+  /** A name of a mapping means, from its first use on, what was mapped last. */
+  mapping(name: string): bigint {
+    const addr = this.#mapped.get(name) ?? this.mappings.at(-1)?.addr;
+    if (addr === undefined) throw new InputError(`nothing is mapped as ${name}`);
+    this.#mapped.set(name, addr);
+    return addr;
+  }
+  /** What is mapped of a file goes: the recording program did so before it closed the file, without a record of it. */
+  *unmap(fd: number): Sleeps {
+    for (const { addr, length } of this.mappings.filter((m) => m.fd === fd)) yield* this.u.munmap(addr, length);
+    this.mappings.splice(0, this.mappings.length, ...this.mappings.filter((m) => m.fd !== fd));
   }
   child(name: string): Child {
     const child = this.children.get(name);

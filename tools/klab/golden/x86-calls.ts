@@ -4,7 +4,7 @@ import type { Sleeps } from "../../../kernel/sched/types.ts";
 import { InputError } from "../errors.ts";
 import type { Actor } from "./actor.ts";
 import { Args } from "./args.ts";
-import { bytesOf, hexOf } from "./constants.ts";
+import { bytesOf, hexOf, VFIO_IOCTLS } from "./constants.ts";
 import { libc } from "./errno.ts";
 import type { GoldenRecord } from "./record.ts";
 
@@ -25,6 +25,14 @@ function answer(ret: number | bigint): Said {
 const octal = (mode: number, digits: number): string => mode.toString(8).padStart(digits, "0");
 
 const LETTERS: Readonly<Record<number, string>> = { 0o02: "c", 0o04: "d", 0o06: "b", 0o10: "f", 0o12: "l" };
+/** Where the data of VFIO_DEVICE_SET_IRQS begins. */
+const IRQ_DATA = 20;
+/** Ioctls that give a descriptor, and what it is called: after the descriptor they are made on, or by itself. */
+const OPENING: ReadonlyMap<number, (fd: string) => string> = new Map([
+  [VFIO_IOCTLS.get("VFIO_GROUP_GET_DEVICE_FD") ?? 0, (fd: string) => fd.replace("group", "device")],
+  [VFIO_IOCTLS.get("VFIO_DEVICE_GET_GFX_DMABUF") ?? 0, () => "dmabuf"],
+]);
+
 const typeOf = (mode: number): string => LETTERS[mode >> 12] ?? "?";
 
 function* stat(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
@@ -62,7 +70,7 @@ function* writefile(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
     Uint8Array.from(args.text("data"), (c) => c.charCodeAt(0)),
   );
   yield* a.u.close(fd);
-  return { ...answer(ret), ...(ret < 0 ? { failed_at: "write" } : {}) };
+  return answer(ret);
 }
 function* readlink(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
   const { ret, text } = yield* a.u.readlink(args.text("path"));
@@ -71,14 +79,24 @@ function* readlink(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
 
 function* open(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
   const fd = yield* a.u.open(args.text("path"), args.number("flags"));
-  if (fd >= 0) a.fds.set(args.text("fd"), fd);
+  if (fd >= 0) a.named(args.text("fd"), fd);
   return answer(fd);
 }
 function* close(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
   const name = args.text("fd");
+  yield* a.unmap(a.fd(name));
   const ret = yield* a.u.close(a.fd(name));
-  a.fds.delete(name);
+  a.forget(name);
   return answer(ret);
+}
+function* eventfd(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
+  const fd = yield* a.u.eventfd(0, args.number("flags"));
+  if (fd >= 0) a.named(args.text("name"), fd);
+  return answer(fd);
+}
+function* eventfdRead(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
+  const { ret, bytes } = yield* a.u.read_bytes(a.fd(args.text("fd")), 8);
+  return { ...answer(ret), count: ret < 0 ? 0 : Number(new DataView(bytes.slice().buffer).getBigUint64(0, true)) };
 }
 function* finitModule(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
   return answer(yield* a.u.finit_module(args.text("module")));
@@ -102,29 +120,74 @@ function inputOf({ said }: GoldenRecord, length?: number): Uint8Array {
   return buffer;
 }
 function* pread(a: Actor, record: GoldenRecord, args: Args): Sleeps<Said> {
-  const buffer = inputOf(record, args.number("len"));
+  const [fd, len, pos] = [a.fd(args.text("fd")), args.number("len"), args.big("pos")];
+  if (args.has("buf")) return answer(yield* a.u.pread(fd, args.big("buf"), len, pos));
+  const buffer = inputOf(record, len);
   const addr = yield* a.place(buffer);
-  const ret = yield* a.u.pread(a.fd(args.text("fd")), addr, buffer.length, args.big("pos"));
+  const ret = yield* a.u.pread(fd, addr, buffer.length, pos);
   const out = hexOf(a.u.peek(addr, buffer.length));
   yield* a.free(addr, buffer);
   return { ...answer(ret), ...(out === "" ? {} : { out }) };
 }
 function* pwrite(a: Actor, record: GoldenRecord, args: Args): Sleeps<Said> {
-  const buffer = inputOf(record, args.number("len"));
+  const [fd, len, pos] = [a.fd(args.text("fd")), args.number("len"), args.big("pos")];
+  if (args.has("buf")) return answer(yield* a.u.pwrite(fd, args.big("buf"), len, pos));
+  const buffer = inputOf(record, len);
   const addr = yield* a.place(buffer);
-  const ret = yield* a.u.pwrite(a.fd(args.text("fd")), addr, buffer.length, args.big("pos"));
+  const ret = yield* a.u.pwrite(fd, addr, buffer.length, pos);
   yield* a.free(addr, buffer);
   return answer(ret);
 }
 function* mmap(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
   const fd = a.fd(args.text("fd"));
-  const addr = yield* a.u.mmap(args.number("len"), args.number("prot"), args.number("flags"), fd, args.big("off"));
+  const length = args.number("len");
+  const addr = yield* a.u.mmap(length, args.number("prot"), args.number("flags"), fd, args.big("off"));
+  if (addr >= 0n) a.mappings.push({ fd, addr, length });
   return answer(addr < 0n ? addr : 0);
+}
+function* mmapRead(a: Actor, _: GoldenRecord, args: Args): Sleeps<Said> {
+  const length = args.number("len");
+  const addr = a.mapping(args.text("map")) + args.big("off");
+  const { ret, bytes } = yield* a.u.load_bytes(addr, length);
+  return { ret: ret < 0 ? ret : length, out: hexOf(bytes) };
+}
+function* mmapWrite(a: Actor, record: GoldenRecord, args: Args): Sleeps<Said> {
+  const bytes = inputOf(record, args.number("len"));
+  const ret = yield* a.u.store_bytes(a.mapping(args.text("map")) + args.big("off"), bytes);
+  return { ret: ret < 0 ? ret : bytes.length };
+}
+
+/** `<4095 x 'a'>` is what it says. */
+function spelledOut(text: string): string {
+  const [, n, c] = /^<(\d+) x '(.)'>$/.exec(text) ?? [];
+  return n === undefined || c === undefined ? text : c.repeat(Number(n));
+}
+/** A descriptor by name, or a number that is none. */
+const descriptor = (a: Actor, name: string): number => (/^-?\d/.test(name) ? Number.parseInt(name, 10) : a.fd(name));
+function int32(n: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setInt32(0, n, true);
+  return bytes;
 }
 function* ioctl(a: Actor, record: GoldenRecord, args: Args): Sleeps<Said> {
   const [fd, request] = [a.fd(args.text("fd")), args.number("cmd_nr")];
+  const opened = (ret: number): void => {
+    const name = OPENING.get(request)?.(args.text("fd"));
+    if (name !== undefined && ret >= 0) a.named(name, ret);
+  };
+  if (args.has("str") || args.has("int_ptr")) {
+    const buffer = args.has("str")
+      ? Uint8Array.from(`${spelledOut(args.text("str"))}\0`, (c) => c.charCodeAt(0))
+      : int32(descriptor(a, args.text("int_ptr")));
+    const { ret, errno } = yield* a.ioctlOn(fd, request, buffer);
+    opened(ret ?? -1);
+    return { ret, ...(errno === undefined ? {} : { errname: errno }) };
+  }
   if (record.said["in"] !== undefined) {
-    const done = yield* a.ioctlOn(fd, request, inputOf(record));
+    const buffer = inputOf(record);
+    if (args.has("data")) buffer.set(int32(descriptor(a, args.text("data"))), IRQ_DATA);
+    const done = yield* a.ioctlOn(fd, request, buffer);
+    opened(done.ret ?? -1);
     return { ret: done.ret, ...(done.errno === undefined ? {} : { errname: done.errno }), out: done.out };
   }
   const isNull = args.has("arg") && record.args["arg"] === "NULL";
@@ -148,18 +211,38 @@ const CALLS: Readonly<Record<string, Call>> = {
   pread,
   pwrite,
   mmap,
+  mmap_read: mmapRead,
+  mmap_write: mmapWrite,
   ioctl,
+  eventfd,
+  eventfd_read: eventfdRead,
   note,
 };
 
+const NO_ARGUMENTS = ["fd_props", "fork_setuid_open", "fork_ioctl", "fb_rows", "fb_crc"];
+
 /** Why a record cannot be performed, or null. */
 export function cannotPerformX86({ call, args }: GoldenRecord): string | null {
+  if (NO_ARGUMENTS.includes(call)) return `the arguments of ${call} were not recorded`;
   if (!CALLS[call]) return `the call ${call} is not known`;
-  const argument = ["int_ptr", "str", "data", "buf"].find((name) => args[name] !== undefined && call !== "writefile");
-  return argument === undefined ? null : `the argument ${argument} of ${call} is not known`;
+  const file = String(args["int_ptr"] ?? "");
+  return file.startsWith("/") ? `there is no ${file}` : null;
 }
-export function* performX86(a: Actor, record: GoldenRecord): Sleeps<Said> {
+/** Whether a record's result is a descriptor or an address, of which only matters whether there is one. */
+export function givesHandle({ call, args, said }: GoldenRecord): boolean {
+  return said["ret_kind"] !== undefined || call === "eventfd" || OPENING.has(Number(args["cmd_nr"]));
+}
+/** The recorded buffer after a call, with the descriptor in it that is here in place of the recorded one. */
+export function expectedOut(a: Actor, { args, said }: GoldenRecord): unknown {
+  const out = said["out"];
+  if (typeof out !== "string" || typeof args["data"] !== "string" || said["in"] === undefined) return out;
+  const bytes = bytesOf(out);
+  bytes.set(int32(descriptor(a, args["data"])), IRQ_DATA);
+  return hexOf(bytes);
+}
+/** @args: those of the record, with the numbers of this boot */
+export function* performX86(a: Actor, record: GoldenRecord, args: Said): Sleeps<Said> {
   const call = CALLS[record.call];
   if (!call) throw new InputError(`the call ${record.call} is not known`);
-  return yield* call(a, record, new Args(record.args));
+  return yield* call(a, record, new Args(args));
 }

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Options of the configuration that the two machines differ in. Set at power-on; a leaf. */
+export const kconfig = {
+  /** s390 has none: it suspends nothing. */
+  CONFIG_PM: false,
+};
