@@ -4,6 +4,8 @@ import { type mutex, mutex_lock, mutex_unlock } from "../../include/linux/mutex.
 import { spin_lock, spin_unlock, type spinlock_t } from "../../include/linux/spinlock.ts";
 import { WARN_ONCE } from "../panic.ts";
 import type { Sleeps, Spins } from "../sched/types.ts";
+import { traced } from "../trace/emitter.ts";
+import { trace_refcount } from "../trace/events.ts";
 import {
   REFCOUNT_ADD_NOT_ZERO_OVF,
   REFCOUNT_ADD_OVF,
@@ -54,6 +56,7 @@ export function refcount_dec_not_one(r: refcount_struct): boolean {
     return true;
   }
   atomic_cmpxchg(r.refs, val, val - 1);
+  if (traced.kernel) trace_refcount(r.$mem, -1, val - 1);
   return true;
 }
 

@@ -32,6 +32,10 @@ export interface TraceEvent {
   readonly comm: string;
   readonly text: string;
 }
+/** What the kernel around the ports tells of itself: kernel/trace/events.ts. */
+export interface KernelEvent extends TraceEvent {
+  readonly fields: Readonly<Record<string, unknown>>;
+}
 
 /** What running a scenario takes from a kernel; the tests have a small one of their own. */
 export interface RunnableKernel {
@@ -47,7 +51,7 @@ export interface RunnableKernel {
   fault_injections?(): readonly { readonly place: string }[];
   /** Calls `listener` for each event called `name`, or for all with "*", until the function returned is called. */
   // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
-  trace_subscribe?(name: string, listener: (event: TraceEvent) => void): () => void;
+  trace_subscribe?(name: string, listener: (event: KernelEvent) => void): () => void;
 }
 
 /** A state's kernel as scenarios and tests see it: everything that kernel/lab.ts exports, and these. */
@@ -83,6 +87,9 @@ export interface RunOptions {
   readonly schedule?: unknown;
   /** Keep the events. */
   readonly trace?: boolean;
+  /** Called for each event of ports and kernel once the machine is up, or from power-on. */
+  readonly hear?: (event: KernelEvent) => void;
+  readonly hearBoot?: boolean;
 }
 
 export interface RunResult {
@@ -109,6 +116,12 @@ export function makeLab<K extends object>(
   return { ...kernel, state, record, faultNth };
 }
 
+function hearing(kernel: RunnableKernel, hear: RunOptions["hear"]): () => void {
+  if (!hear) return () => {};
+  const ends = ["*", "kernel:*"].map((name) => kernel.trace_subscribe?.(name, hear));
+  return () => ends.forEach((end) => end?.());
+}
+
 /** One boot, to the end and the leak scan after it. */
 function runOnce<K extends RunnableKernel>(
   kernel: K,
@@ -119,12 +132,14 @@ function runOnce<K extends RunnableKernel>(
   const results: Record<string, unknown> = {};
   const events: TraceEvent[] = [];
   const unsubscribe = options.trace ? kernel.trace_subscribe?.("*", (event) => events.push(event)) : undefined;
+  let deafen = options.hearBoot ? hearing(kernel, options.hear) : null;
   let outcome: Outcome;
   try {
     outcome = kernel.boot({
       ...scenario.machine,
       ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
     });
+    deafen ??= hearing(kernel, options.hear);
     if (outcome === "done") {
       scenario.run(makeLab(kernel, options.state ?? "", results, faultNth));
       outcome = kernel.run();
@@ -133,6 +148,7 @@ function runOnce<K extends RunnableKernel>(
     if (outcome === "done") kernel.kmemleak_scan?.();
   } finally {
     unsubscribe?.();
+    deafen?.();
   }
   const fault = kernel.fault_injections?.()[0]?.place;
   // Copies: the next boot starts over with the kernel's own.
@@ -152,19 +168,32 @@ const BAD_ENDS: readonly Outcome[] = ["oops", "deadlock", "endless"];
 /** More allocations than any scenario makes: beyond it the loop has lost its end. */
 const MOST_FAULTS = 10_000;
 
+export interface FaultRun {
+  readonly result: RunResult;
+  /** The function whose allocation failed; null in the last run, which is free of faults. */
+  readonly place: string | null;
+}
+
+/** Runs of a scenario with `faults`, one for each allocation that fails. */
+export function* faultRuns<K extends RunnableKernel>(
+  kernel: K,
+  scenario: ScenarioFor<K>,
+  options: RunOptions,
+): Generator<FaultRun> {
+  for (let nth = 1; nth <= MOST_FAULTS; nth++) {
+    const result = runOnce(kernel, scenario, options, nth);
+    const place = kernel.fault_injections?.()[0]?.place ?? null;
+    yield { result, place };
+    if (place === null) return;
+  }
+}
+
 /** Every allocation fails once; what the runs gave, one after the other. */
 function runFaults<K extends RunnableKernel>(kernel: K, scenario: ScenarioFor<K>, options: RunOptions): RunResult {
   const runs: RunResult[] = [];
-  for (let nth = 1; nth <= MOST_FAULTS; nth++) {
-    const result = runOnce(kernel, scenario, options, nth);
-    const place = kernel.fault_injections?.()[0]?.place;
-    const head = {
-      level: 6,
-      ns: 0,
-      text: `---- ${place === undefined ? "no fault" : `allocation ${nth} fails, in ${place}`}`,
-    };
-    runs.push({ ...result, log: [head, ...result.log] });
-    if (place === undefined) break;
+  for (const { result, place } of faultRuns(kernel, scenario, options)) {
+    const text = `---- ${place === null ? "no fault" : `allocation ${runs.length + 1} fails, in ${place}`}`;
+    runs.push({ ...result, log: [{ level: 6, ns: 0, text }, ...result.log] });
   }
   return {
     outcome: BAD_ENDS.find((end) => runs.some((r) => r.outcome === end)) ?? "done",
