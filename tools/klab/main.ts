@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The command line: which commands there are, and how it ends. */
 import { Command, CommanderError } from "commander";
+import { bisect } from "./commands/bisect.ts";
 import { compare } from "./commands/compare.ts";
 import { golden } from "./commands/golden.ts";
 import { NOT_THERE_YET, notThereYet } from "./commands/not-there-yet.ts";
@@ -25,7 +26,7 @@ export interface Shell {
   readonly does: (options: { json?: boolean }, work: Work) => void;
 }
 
-const COMMANDS = [series, scenarios, run, test, compare, ports, golden, notThereYet];
+const COMMANDS = [series, scenarios, run, test, compare, bisect, ports, golden, notThereYet];
 
 /** One line out of what commander has to say, which may be two. */
 function oneLine(text: string): string {

@@ -15,7 +15,8 @@ import type { Terminal } from "../terminal.ts";
 
 async function chosen(ids: readonly string[]): Promise<{ scenarios: Scenario[]; left: string[] }> {
   if (ids.length > 0) {
-    const scenarios = await Promise.all(ids.map((id) => (id === BOOT.id ? (BOOT as Scenario) : scenarioOf(id))));
+    const scenarios: Scenario[] = [];
+    for (const id of ids) scenarios.push(id === BOOT.id ? (BOOT as Scenario) : await scenarioOf(id));
     return { scenarios, left: [] };
   }
   const all = await allScenarios();
