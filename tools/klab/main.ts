@@ -3,6 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { bisect } from "./commands/bisect.ts";
 import { compare } from "./commands/compare.ts";
+import { exportCommand } from "./commands/export.ts";
 import { golden } from "./commands/golden.ts";
 import { NOT_THERE_YET, notThereYet } from "./commands/not-there-yet.ts";
 import { ports } from "./commands/ports.ts";
@@ -26,7 +27,7 @@ export interface Shell {
   readonly does: (options: { json?: boolean }, work: Work) => void;
 }
 
-const COMMANDS = [series, scenarios, run, test, compare, bisect, ports, golden, notThereYet];
+const COMMANDS = [series, scenarios, run, test, compare, bisect, exportCommand, ports, golden, notThereYet];
 
 /** One line out of what commander has to say, which may be two. */
 function oneLine(text: string): string {
