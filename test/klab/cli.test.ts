@@ -64,7 +64,8 @@ for (const [line, why] of BAD) {
 test("help lists what is there, and nothing else", async (t) => {
   const { code, out } = await klab("--help");
   t.is(code, 0);
-  for (const name of ["series", "scenarios", "run", "test", "ports", "golden"]) t.regex(out, new RegExp(`^  ${name} `, "m"));
+  for (const name of ["series", "scenarios", "run", "test", "ports", "golden"])
+    t.regex(out, new RegExp(`^  ${name} `, "m"));
   t.notRegex(out, /explore|bisect/);
 });
 

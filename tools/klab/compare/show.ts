@@ -29,7 +29,10 @@ const HEADINGS: Readonly<Record<KindDiff["kind"], string>> = {
 const MOST = 12;
 
 function lines(sign: string, counted: readonly Counted[], paint: (text: string) => string): string[] {
-  const shown = counted.slice(0, MOST).map(({ line, n }) => paint(`    ${sign} ${line}${n > 1 ? `  ×${n}` : ""}`));
+  // What names a module is nearer to what the series is about than what the driver core did for it.
+  const near = ({ line }: Counted): number => (/ \[\w+\]|\b(vfio|mdev)_/.test(line) ? 0 : 1);
+  const sorted = [...counted].sort((a, b) => near(a) - near(b));
+  const shown = sorted.slice(0, MOST).map(({ line, n }) => paint(`    ${sign} ${line}${n > 1 ? `  ×${n}` : ""}`));
   const rest = counted.length - shown.length;
   return rest > 0 ? [...shown, paint(`    ${sign} … ${rest} more`)] : shown;
 }
