@@ -5,7 +5,7 @@ import { join } from "node:path";
 import test from "ava";
 import { align, sum } from "../../tools/klab/compare/align.ts";
 import { firstSection, pageName, PAGES } from "../../tools/klab/compare/docs.ts";
-import { BOOT, compareRuns, compareScenario, recordRun } from "../../tools/klab/compare/scenario-diff.ts";
+import { compareRuns, compareScenario, recordRun } from "../../tools/klab/compare/scenario-diff.ts";
 import { scenarioLines } from "../../tools/klab/compare/show.ts";
 import { type Kind, Recorder, type Step } from "../../tools/klab/compare/stream.ts";
 import { type KernelEvent, type RunnableKernel, type ScenarioFor, scenarioOf } from "../../tools/klab/scenario.ts";
@@ -185,7 +185,7 @@ test("runs with faults are laid beside each other by what failed", (t) => {
 
 test("Documentation/series/ says what the states do now", async (t) => {
   // Some of the scenarios, to be quick; series-pages.long.ts makes all pages again.
-  const scenarios = [BOOT, await scenarioOf("create-remove"), await scenarioOf("interrupt-no-mdev")];
+  const scenarios = [await scenarioOf("create-remove"), await scenarioOf("interrupt-no-mdev")];
   let before: { name: string; runs: (readonly Step[])[] } | null = null;
   for (const state of await statesOf("v1")) {
     const kernel = await loadState(state);

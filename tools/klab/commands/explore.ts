@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** klab explore: looking for a schedule that makes a checker speak. */
+import { resolve } from "node:path";
 import { sourceOf, writeToken } from "../explore/token.ts";
 import { STRATEGIES, type Strategy, Walk } from "../explore/walk.ts";
 import { InputError, suggestion } from "../errors.ts";
@@ -48,8 +49,10 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
   const state = await stateOf(options.state);
   const walk = new Walk(await loadState(state), scenario, state.name, strategy, seed);
   const source = sourceOf(state.tree);
+  // A folder is named from where we are; the token may be used elsewhere.
+  const place = state.version === null && state.name !== "base" ? resolve(state.name) : state.name;
   const token = (decisions: Walk<never>["found"][number]["decisions"]): string =>
-    writeToken({ scenario: id, state: state.name, source, decisions });
+    writeToken({ scenario: id, state: place, source, decisions });
 
   let stopped = false;
   const stop = (): void => void (stopped = true);
