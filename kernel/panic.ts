@@ -6,6 +6,8 @@ import { type printf_arg, sprintf } from "./lib/vsprintf.ts";
 import { LOGLEVEL_EMERG, LOGLEVEL_ERR, LOGLEVEL_WARNING, printk } from "./printk.ts";
 import { sched } from "./sched/task.ts";
 import { format_frame, format_place, type stack_frame, stack_of, stack_trace } from "./stacktrace.ts";
+import { traced } from "./trace/emitter.ts";
+import { trace_error_report } from "./trace/events.ts";
 
 export interface kernel_report {
   /** Which checker speaks: "kasan", "warn", "oops", … */
@@ -49,6 +51,7 @@ export function current_name(): { pid: number; comm: string } {
 export function report(what: { checker: string; title: string; text: string; level?: number }): kernel_report {
   const r = { checker: what.checker, title: what.title, text: what.text, ...current_name() };
   s.reports.push(r);
+  if (traced.kernel) trace_error_report(r.checker, r.title);
   printk(what.level ?? LOGLEVEL_ERR, "%s\n", what.text);
   s.watcher?.(r);
   return r;

@@ -3,6 +3,8 @@
 import { per_boot } from "./boot.ts";
 import { type printf_arg, sprintf } from "./lib/vsprintf.ts";
 import { clock } from "./time/clock.ts";
+import { traced } from "./trace/emitter.ts";
+import { trace_console } from "./trace/events.ts";
 
 export const LOGLEVEL_EMERG = 0;
 export const LOGLEVEL_ERR = 3;
@@ -35,6 +37,7 @@ export function watch_log(watch: ((line: log_line) => void) | null): void {
 function emit(level: number, text: string): void {
   const line = { level, ns: clock.ns, text };
   s.lines.push(line);
+  if (traced.kernel) trace_console(level, text);
   s.watcher?.(line);
 }
 

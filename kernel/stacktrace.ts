@@ -13,12 +13,29 @@ export interface stack_frame {
   readonly module: string | null;
 }
 
+interface source_file {
+  readonly file: string;
+  readonly module: string | null;
+}
+/** What is known of each file that stood in a stack: the same few come again and again. It outlives boots, as code does. */
+const files = new Map<string, source_file | null>();
+
+function file_of(where: string): source_file | null {
+  let known = files.get(where);
+  if (known === undefined) {
+    const file = KERNEL_PATH.exec(where)?.[1];
+    known = file && !MACHINERY.test(file) ? { file, module: module_of_file(file) } : null;
+    files.set(where, known);
+  }
+  return known;
+}
+
 /** A frame of kernel code; null for the host's and for machinery. A method or an accessor shows as Object.name or get name. */
 function frame(called: string | null, where: string | null): stack_frame | null {
-  const file = KERNEL_PATH.exec(where ?? "")?.[1];
-  const name = called?.replace(/ \[as .*\]$/, "").replace(/^.*[. ]/, "");
-  if (!file || !name || name === "next" || MACHINERY.test(file)) return null;
-  return { name, file, module: module_of_file(file) };
+  const source = where === null ? null : file_of(where);
+  const name = source && called?.replace(/ \[as .*\]$/, "").replace(/^.*[. ]/, "");
+  if (!source || !name || name === "next") return null;
+  return { name, ...source };
 }
 
 function prepare(_error: Error, sites: NodeJS.CallSite[]): stack_frame[] {

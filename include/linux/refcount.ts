@@ -4,6 +4,8 @@ import { kcsan, kcsan_acquire, kcsan_release } from "../../kernel/kcsan/order.ts
 import { embed, struct } from "../../kernel/lib/struct.ts";
 import { refcount_warn_saturate } from "../../kernel/lib/refcount.ts";
 import { atomic_fetch_add_relaxed, atomic_read, atomic_set, atomic_t } from "./atomic.ts";
+import { traced } from "../../kernel/trace/emitter.ts";
+import { trace_refcount } from "../../kernel/trace/events.ts";
 
 export class refcount_struct extends struct("refcount_struct", { refs: embed(() => atomic_t) }) {}
 export { refcount_struct as refcount_t };
@@ -33,11 +35,13 @@ export function refcount_read(r: refcount_struct): number {
 export function refcount_add_not_zero(i: number, r: refcount_struct): boolean {
   const old = atomic_read(r.refs);
   if (old) atomic_fetch_add_relaxed(i, r.refs);
+  if (traced.kernel && old) trace_refcount(r.$mem, i, old + i);
   if (old < 0 || ((old + i) | 0) < 0) refcount_warn_saturate(r, REFCOUNT_ADD_NOT_ZERO_OVF);
   return old !== 0;
 }
 export function refcount_add(i: number, r: refcount_struct): void {
   const old = atomic_fetch_add_relaxed(i, r.refs);
+  if (traced.kernel) trace_refcount(r.$mem, i, old + i);
   if (!old) refcount_warn_saturate(r, REFCOUNT_ADD_UAF);
   else if (old < 0 || ((old + i) | 0) < 0) refcount_warn_saturate(r, REFCOUNT_ADD_OVF);
 }
@@ -50,6 +54,7 @@ export function refcount_inc(r: refcount_struct): void {
 /** @return whether it is 0 now */
 export function refcount_sub_and_test(i: number, r: refcount_struct): boolean {
   const old = atomic_fetch_add_relaxed(-i, r.refs);
+  if (traced.kernel) trace_refcount(r.$mem, -i, old - i);
   if (kcsan.on) kcsan_release(r);
   if (old === i) {
     if (kcsan.on) kcsan_acquire(r);
@@ -64,6 +69,7 @@ export function refcount_dec_and_test(r: refcount_struct): boolean {
 /** For who knows that it is not the last one. */
 export function refcount_dec(r: refcount_struct): void {
   const old = atomic_fetch_add_relaxed(-1, r.refs);
+  if (traced.kernel) trace_refcount(r.$mem, -1, old - 1);
   if (kcsan.on) kcsan_release(r);
   if (old <= 1) refcount_warn_saturate(r, REFCOUNT_DEC_LEAK);
 }

@@ -81,7 +81,7 @@ export class user_process extends syscalls {
     child.#scratch = this.#scratch;
     child.#scratch_size = this.#scratch_size;
     child.handlers.push(...this.handlers);
-    return this.syscall(() => ready_int(copy_process(current(), child, body, options)));
+    return this.syscall(() => ready_int(copy_process(current(), child, body, options)), "fork");
   }
 
   // What follows is a C library: made of system calls and of the program's own memory.

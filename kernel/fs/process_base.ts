@@ -13,6 +13,8 @@ import type { Sleeps } from "../sched/types.ts";
 import { do_group_exit } from "../exit.ts";
 import { get_signal } from "../signal.ts";
 import { task_work_run } from "../task_work.ts";
+import { traced } from "../trace/emitter.ts";
+import { trace_sys_enter, trace_sys_exit } from "../trace/events.ts";
 
 /** Unwinds the program of a process that is to end. Thrown outside the kernel only, and caught by the process itself. */
 class process_end extends Error {
@@ -53,18 +55,25 @@ export abstract class process_base {
 
   /**
    * One system call. A call that a signal interrupts begins anew, unless a handler ran that does not want that.
-   * @call: its work in the kernel; made again for each attempt
+   * @call: its work in the kernel; made again for each attempt; @name: for those who trace
    */
-  *syscall<T extends number | bigint>(call: () => Sleeps<T>): Sleeps<T> {
+  *syscall<T extends number | bigint>(call: () => Sleeps<T>, name = "syscall"): Sleeps<T> {
     if (current() !== this.task) throw new Error(`a system call of ${this.task.comm}/${this.pid} from another task`);
+    if (traced.kernel) trace_sys_enter(name);
     for (;;) {
       yield* cond_resched();
       const ret = yield* call();
       const interrupted = RESTART.includes(Number(ret));
       const again = yield* this.exit_to_user_mode(interrupted ? Number(ret) : 0);
       lockdep_sys_exit();
-      if (!interrupted) return ret;
-      if (!again) return (typeof ret === "bigint" ? BigInt(-EINTR) : -EINTR) as T;
+      if (!interrupted) {
+        if (traced.kernel) trace_sys_exit(name, ret);
+        return ret;
+      }
+      if (!again) {
+        if (traced.kernel) trace_sys_exit(name, -EINTR);
+        return (typeof ret === "bigint" ? BigInt(-EINTR) : -EINTR) as T;
+      }
     }
   }
 

@@ -129,122 +129,125 @@ function do_sigaction(signr: number, handler: number, flags: number): number {
 export abstract class syscalls extends process_base {
   /** @flags: O_ flags */
   open(path: string, flags: number): Sleeps<number> {
-    return this.syscall(() => do_sys_open(path, flags));
+    return this.syscall(() => do_sys_open(path, flags), "open");
   }
   close(fd: number): Sleeps<number> {
-    return this.syscall(() => close_fd(fd));
+    return this.syscall(() => close_fd(fd), "close");
   }
   read(fd: number, addr: bigint, len: number): Sleeps<number> {
-    return this.syscall(() => ksys_read(fd, addr, len));
+    return this.syscall(() => ksys_read(fd, addr, len), "read");
   }
   write(fd: number, addr: bigint, len: number): Sleeps<number> {
-    return this.syscall(() => ksys_write(fd, addr, len));
+    return this.syscall(() => ksys_write(fd, addr, len), "write");
   }
   /** @off: bytes; a number or a bigint, taken as a signed 64-bit value */
   pread(fd: number, addr: bigint, len: number, off: bigint | number): Sleeps<number> {
-    return this.syscall(() => ksys_pread64(fd, addr, len, BigInt(off)));
+    return this.syscall(() => ksys_pread64(fd, addr, len, BigInt(off)), "pread");
   }
   pwrite(fd: number, addr: bigint, len: number, off: bigint | number): Sleeps<number> {
-    return this.syscall(() => ksys_pwrite64(fd, addr, len, BigInt(off)));
+    return this.syscall(() => ksys_pwrite64(fd, addr, len, BigInt(off)), "pwrite");
   }
   lseek(fd: number, off: bigint | number, whence: number): Sleeps<bigint> {
-    return this.syscall(() => ksys_lseek(fd, BigInt(off), whence));
+    return this.syscall(() => ksys_lseek(fd, BigInt(off), whence), "lseek");
   }
   ioctl(fd: number, cmd: number, arg: bigint | number = 0): Sleeps<number> {
-    return this.syscall(() => ksys_ioctl(fd, cmd >>> 0, BigInt.asUintN(64, BigInt(arg))));
+    return this.syscall(() => ksys_ioctl(fd, cmd >>> 0, BigInt.asUintN(64, BigInt(arg))), "ioctl");
   }
   dup(fd: number): Sleeps<number> {
-    return this.syscall(() => ready_int(ksys_dup(fd)));
+    return this.syscall(() => ready_int(ksys_dup(fd)), "dup");
   }
   dup3(oldfd: number, newfd: number, flags: number): Sleeps<number> {
-    return this.syscall(() => ksys_dup3(oldfd, newfd, flags));
+    return this.syscall(() => ksys_dup3(oldfd, newfd, flags), "dup3");
   }
   fcntl(fd: number, cmd: number, arg = 0): Sleeps<number> {
-    return this.syscall(() => do_fcntl(fd, cmd, arg));
+    return this.syscall(() => do_fcntl(fd, cmd, arg), "fcntl");
   }
   /** @return the address or errno */
   mmap(len: number, prot: number, flags: number, fd = -1, off: bigint | number = 0): Sleeps<bigint> {
-    return this.syscall(() => ksys_mmap(len, prot, flags, fd, BigInt(off)));
+    return this.syscall(() => ksys_mmap(len, prot, flags, fd, BigInt(off)), "mmap");
   }
   munmap(addr: bigint, len: number): Sleeps<number> {
-    return this.syscall(() => ksys_munmap(addr, len));
+    return this.syscall(() => ksys_munmap(addr, len), "munmap");
   }
   /** @flags: EFD_ flags */
   eventfd(initval: number, flags = 0): Sleeps<number> {
-    return this.syscall(() => ready_int(do_eventfd(initval, flags)));
+    return this.syscall(() => ready_int(do_eventfd(initval, flags)), "eventfd");
   }
   /** @fds: `revents` is set; @timeout_ms: negative for ever. @return number of files with something to tell */
   poll(fds: readonly pollfd[], timeout_ms: number): Sleeps<number> {
-    return this.syscall(() => do_sys_poll(fds, timeout_ms));
+    return this.syscall(() => do_sys_poll(fds, timeout_ms), "poll");
   }
 
   *stat(path: string): Sleeps<stat> {
     const st: stat = { ret: 0, mode: 0, rdev: 0 };
-    st.ret = yield* this.syscall(() => do_stat(path, true, st));
+    st.ret = yield* this.syscall(() => do_stat(path, true, st), "stat");
     return st;
   }
   *lstat(path: string): Sleeps<stat> {
     const st: stat = { ret: 0, mode: 0, rdev: 0 };
-    st.ret = yield* this.syscall(() => do_stat(path, false, st));
+    st.ret = yield* this.syscall(() => do_stat(path, false, st), "lstat");
     return st;
   }
   *readlink(path: string): Sleeps<{ ret: number; text: string }> {
     const out = { value: "" };
-    const ret = yield* this.syscall(() => do_readlink(path, out));
+    const ret = yield* this.syscall(() => do_readlink(path, out), "readlink");
     return { ret, text: out.value };
   }
   /** opendir, readdir and closedir in one, without "." and "..". @return the entries in the order in which the tree has them */
   *getdents(path: string): Sleeps<{ ret: number; entries: readonly dir_entry[] }> {
     const entries: dir_entry[] = [];
-    const ret = yield* this.syscall(() => do_getdents(path, entries));
+    const ret = yield* this.syscall(() => do_getdents(path, entries), "getdents");
     return { ret, entries };
   }
 
   getpid(): Sleeps<number> {
-    return this.syscall(() => ready_int(this.pid));
+    return this.syscall(() => ready_int(this.pid), "getpid");
   }
   setuid(uid: number): Sleeps<number> {
-    return this.syscall(() => ready_int(do_setuid(uid)));
+    return this.syscall(() => ready_int(do_setuid(uid)), "setuid");
   }
   /** Soft and hard limit in one. @limit: RLIMIT_ number */
   setrlimit(limit: number, value: bigint): Sleeps<number> {
-    return this.syscall(() => ready_int(do_setrlimit(limit, value)));
+    return this.syscall(() => ready_int(do_setrlimit(limit, value)), "setrlimit");
   }
   kill(pid: number, signr: number): Sleeps<number> {
-    return this.syscall(() => ready_int(kill_pid(pid, signr, 0)));
+    return this.syscall(() => ready_int(kill_pid(pid, signr, 0)), "kill");
   }
   /** @handler: a function of the program, or what the kernel does instead; @flags: SA_RESTART or 0 */
   sigaction(signr: number, handler: signal_handler | "default" | "ignore", flags = 0): Sleeps<number> {
     let number = handler === "ignore" ? SIG_IGN : SIG_DFL;
     if (typeof handler === "function") number = this.handlers.push(handler) + 1;
-    return this.syscall(() => ready_int(do_sigaction(signr, number, flags)));
+    return this.syscall(() => ready_int(do_sigaction(signr, number, flags)), "sigaction");
   }
   /** @pid: a child, or -1 for any; @options: WNOHANG or 0. @return ret: the pid, 0 or errno; status: its exit code */
   *waitpid(pid: number, options = 0): Sleeps<{ ret: number; status: number }> {
     const status = { value: 0 };
-    const ret = yield* this.syscall(() => kernel_wait4(pid, status, options));
+    const ret = yield* this.syscall(() => kernel_wait4(pid, status, options), "waitpid");
     return { ret, status: status.value };
   }
   /** nanosleep(2). @return 0 or -EINTR */
   sleep_ms(ms: number): Sleeps<number> {
     const end_ns = clock.ns + ms * 1_000_000;
-    return this.syscall(() => do_nanosleep(end_ns));
+    return this.syscall(() => do_nanosleep(end_ns), "sleep_ms");
   }
 
   /** @name: of the module, without ".ko" */
   finit_module(name: string): Sleeps<number> {
-    return this.syscall(() => (capable(CAP_SYS_MODULE) ? finit_module(name) : ready_int(-EPERM)));
+    return this.syscall(() => (capable(CAP_SYS_MODULE) ? finit_module(name) : ready_int(-EPERM)), "finit_module");
   }
   delete_module(name: string, flags = 0): Sleeps<number> {
-    return this.syscall(() => (capable(CAP_SYS_MODULE) ? delete_module(name, flags) : ready_int(-EPERM)));
+    return this.syscall(
+      () => (capable(CAP_SYS_MODULE) ? delete_module(name, flags) : ready_int(-EPERM)),
+      "delete_module",
+    );
   }
   /** As the program of that name does: what the module needs first, then the module itself. */
   modprobe(name: string): Sleeps<number> {
-    return this.syscall(() => (capable(CAP_SYS_MODULE) ? modprobe(name) : ready_int(-EPERM)));
+    return this.syscall(() => (capable(CAP_SYS_MODULE) ? modprobe(name) : ready_int(-EPERM)), "modprobe");
   }
   /** @cmd: LINUX_REBOOT_CMD_. The machine stops: it returns on error only */
   reboot(cmd: number): Sleeps<number> {
-    return this.syscall(() => ksys_reboot(cmd));
+    return this.syscall(() => ksys_reboot(cmd), "reboot");
   }
 
   /** Whether a descriptor is open; no system call. */

@@ -21,6 +21,8 @@ import type { Sleeps } from "#linux/types.ts";
 import { per_boot } from "../boot.ts";
 import { pr_warn } from "../printk.ts";
 import { clock } from "../time/clock.ts";
+import { traced } from "../trace/emitter.ts";
+import { trace_uevent } from "../trace/events.ts";
 import { kobject_get_path, kobject_path } from "./kobject.ts";
 import { type printf_arg, sprintf } from "./vsprintf.ts";
 
@@ -151,6 +153,7 @@ export function* kobject_uevent_env(
         ns: clock.ns,
       };
       s.sent.push(event);
+      if (traced.kernel) trace_uevent(event.header);
       s.watcher?.(event);
     }
     mutex_unlock(s.uevent_sock_mutex);

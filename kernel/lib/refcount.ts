@@ -5,6 +5,8 @@ import { spin_lock, spin_unlock, type spinlock_t } from "../../include/linux/spi
 import { kcsan, kcsan_release } from "../kcsan/order.ts";
 import { WARN_ONCE } from "../panic.ts";
 import type { Sleeps, Spins } from "../sched/types.ts";
+import { traced } from "../trace/emitter.ts";
+import { trace_refcount } from "../trace/events.ts";
 import {
   REFCOUNT_ADD_NOT_ZERO_OVF,
   REFCOUNT_ADD_OVF,
@@ -56,6 +58,7 @@ export function refcount_dec_not_one(r: refcount_struct): boolean {
   }
   atomic_cmpxchg(r.refs, val, val - 1);
   if (kcsan.on) kcsan_release(r);
+  if (traced.kernel) trace_refcount(r.$mem, -1, val - 1);
   return true;
 }
 

@@ -8,6 +8,8 @@ import { debug_check_no_obj_freed } from "../locking/debug_objects.ts";
 import { bad_dereference, WARN_ON_ONCE } from "../panic.ts";
 import { might_sleep } from "../sched/debug.ts";
 import { sched } from "../sched/task.ts";
+import { traced } from "../trace/emitter.ts";
+import { trace_kfree, trace_kmalloc } from "../trace/events.ts";
 import { bug_type_of, kasan_report } from "./kasan_report.ts";
 import { should_failslab } from "./failslab.ts";
 import { mem_object, type memory_kind } from "./object.ts";
@@ -89,11 +91,13 @@ export function give_birth<T extends object>(what: allocation, make: () => T): T
   const root = build_in(mem, make);
   mem.root = root;
   s.live.set(mem.birth, mem);
+  if (traced.kernel) trace_kmalloc(mem);
   return root;
 }
 
 /** The object is gone: every pointer to it, or to what is embedded in it, is stale from here on. */
 export function bury(mem: mem_object): void {
+  if (traced.kernel) trace_kfree(mem);
   debug_check_no_obj_freed(mem);
   kcsan_check_free(mem);
   mem.freed = true;

@@ -28,6 +28,8 @@ import {
 import { oops_of_host_error } from "../panic.ts";
 import { capture_stack } from "../stacktrace.ts";
 import { clock } from "../time/clock.ts";
+import { traced } from "../trace/emitter.ts";
+import { trace_sched_stat_blocked } from "../trace/events.ts";
 import { CPU_POINT, READY, SLEEP_POINT, type Sleeps, type Spins } from "./types.ts";
 
 /** Frames of the host from schedule() to the function that waits: itself, a few of the scheduler's, and what resumes them. */
@@ -123,6 +125,9 @@ export function* do_sched_yield(): Spins {
 /** Waits on this CPU until `condition` holds: another CPU has to make it hold. */
 export function* spin_until(condition: () => boolean, why: waits_for): Spins {
   const me = current();
+  if (condition()) return;
+  const since = clock.ns;
+  const owner = traced.kernel ? (why.owner?.() ?? null) : null;
   while (!condition()) {
     me.waiting = why;
     me.spins_until = condition;
@@ -130,6 +135,7 @@ export function* spin_until(condition: () => boolean, why: waits_for): Spins {
     me.spins_until = null;
   }
   me.waiting = null;
+  if (traced.kernel) trace_sched_stat_blocked(why, owner, since);
 }
 
 export function set_current_state(state: number): void {
@@ -158,8 +164,10 @@ export function* schedule(why: waits_for | null = null): Sleeps {
   me.waiting = why;
   me.blocked_since = clock.ns;
   me.slept_at = capture_stack(WCHAN_DEPTH);
+  const owner = traced.kernel ? (why?.owner?.() ?? null) : null;
   yield SLEEP_POINT;
   me.waiting = null;
+  if (traced.kernel) trace_sched_stat_blocked(why, owner, me.blocked_since);
   while (pending_here()) yield* deliver_pending();
 }
 

@@ -2,37 +2,15 @@
 /**
  * Tracepoints. A tracepoint is an event of the one emitter, named after itself; with nobody listening a hit costs one look-up.
  */
-import { EventEmitter } from "eventemitter3";
 import { type printf_arg, sprintf } from "../lib/vsprintf.ts";
 import { current_name } from "../panic.ts";
 import { clock } from "../time/clock.ts";
+import { ALL_EVENTS, events, type trace_record } from "./emitter.ts";
 
-/** One hit of a tracepoint, as the listener sees it. */
-export interface trace_record {
-  readonly system: string;
-  readonly name: string;
-  /** Virtual nanoseconds since power-on. */
-  readonly ns: number;
-  readonly pid: number;
-  readonly comm: string;
-  /** The members of the entry, by name. */
-  readonly fields: Readonly<Record<string, printf_arg>>;
-  /** What the tracepoint prints, without its name. */
-  readonly text: string;
-}
+export { ALL_EVENTS, KERNEL_EVENTS, trace_subscribe, type trace_record } from "./emitter.ts";
 
-/** Hears every event, whatever its name. */
-export const ALL_EVENTS = "*";
-const events = new EventEmitter<Record<string, (r: trace_record) => void>>();
 const defined = new Map<string, string>();
 
-/** Calls `listener` at each hit of `name` from now on, across boots, until the function returned is called. */
-export function trace_subscribe(name: string, listener: (r: trace_record) => void): () => void {
-  events.on(name, listener);
-  return () => {
-    events.off(name, listener);
-  };
-}
 /** Tracepoints of this tree, name to system. */
 export function trace_events(): ReadonlyMap<string, string> {
   return defined;

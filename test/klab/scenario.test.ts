@@ -10,7 +10,7 @@ import {
   type RunnableKernel,
   runScenario,
   type ScenarioFor,
-  type TraceEvent,
+  type KernelEvent,
 } from "../../tools/klab/scenario.ts";
 import { mustHold, type SeriesCase } from "../../tools/klab/series-tests.ts";
 import { statesOf } from "../../tools/klab/states/index.ts";
@@ -23,10 +23,10 @@ interface FakeKernel extends RunnableKernel {
 
 function fakeKernel(ends: Outcome, reports: readonly Report[] = []): FakeKernel {
   const calls: string[] = [];
-  let listener: ((event: TraceEvent) => void) | null = null;
+  let listener: ((event: KernelEvent) => void) | null = null;
   return {
     calls,
-    hit: () => listener?.({ name: "hit", ns: 1, pid: 1, comm: "a", text: "x" }),
+    hit: () => listener?.({ name: "hit", ns: 1, pid: 1, comm: "a", text: "x", fields: {} }),
     boot: (options) => (calls.push(`boot ${JSON.stringify(options)}`), "done"),
     run: () => (calls.push("run"), ends),
     log: () => [{ level: 6, ns: 0, text: "up" }],

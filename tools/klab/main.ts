@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The command line: which commands there are, and how it ends. */
 import { Command, CommanderError } from "commander";
+import { bisect } from "./commands/bisect.ts";
+import { compare } from "./commands/compare.ts";
+import { explore } from "./commands/explore.ts";
+import { exportCommand } from "./commands/export.ts";
 import { golden } from "./commands/golden.ts";
 import { NOT_THERE_YET, notThereYet } from "./commands/not-there-yet.ts";
 import { ports } from "./commands/ports.ts";
+import { replay } from "./commands/replay.ts";
 import { run } from "./commands/run.ts";
 import { scenarios } from "./commands/scenarios.ts";
 import { series, showSeries } from "./commands/series.ts";
@@ -24,7 +29,20 @@ export interface Shell {
   readonly does: (options: { json?: boolean }, work: Work) => void;
 }
 
-const COMMANDS = [series, scenarios, run, test, ports, golden, notThereYet];
+const COMMANDS = [
+  series,
+  scenarios,
+  run,
+  test,
+  compare,
+  bisect,
+  explore,
+  replay,
+  exportCommand,
+  ports,
+  golden,
+  notThereYet,
+];
 
 /** One line out of what commander has to say, which may be two. */
 function oneLine(text: string): string {

@@ -32,6 +32,10 @@ export interface TraceEvent {
   readonly comm: string;
   readonly text: string;
 }
+/** What the kernel around the ports tells of itself: kernel/trace/events.ts. */
+export interface KernelEvent extends TraceEvent {
+  readonly fields: Readonly<Record<string, unknown>>;
+}
 
 /** What running a scenario takes from a kernel; the tests have a small one of their own. */
 export interface RunnableKernel {
@@ -50,7 +54,7 @@ export interface RunnableKernel {
   fault_injections?(): readonly { readonly place: string }[];
   /** Calls `listener` for each event called `name`, or for all with "*", until the function returned is called. */
   // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
-  trace_subscribe?(name: string, listener: (event: TraceEvent) => void): () => void;
+  trace_subscribe?(name: string, listener: (event: KernelEvent) => void): () => void;
 }
 
 /** A state's kernel as scenarios and tests see it: everything that kernel/lab.ts exports, and these. */
@@ -88,6 +92,9 @@ export interface RunOptions {
   readonly kcsan?: boolean;
   /** Keep the events. */
   readonly trace?: boolean;
+  /** Called for each event of ports and kernel once the machine is up, or from power-on. */
+  readonly hear?: (event: KernelEvent) => void;
+  readonly hearBoot?: boolean;
 }
 
 export interface RunResult {
@@ -114,6 +121,12 @@ export function makeLab<K extends object>(
   return { ...kernel, state, record, faultNth };
 }
 
+function hearing(kernel: RunnableKernel, hear: RunOptions["hear"]): () => void {
+  if (!hear) return () => {};
+  const ends = ["*", "kernel:*"].map((name) => kernel.trace_subscribe?.(name, hear));
+  return () => ends.forEach((end) => end?.());
+}
+
 /** One boot, to the end and the leak scan after it. @stacks: keep those that reports show */
 function bootOnce<K extends RunnableKernel>(
   kernel: K,
@@ -125,6 +138,7 @@ function bootOnce<K extends RunnableKernel>(
   const results: Record<string, unknown> = {};
   const events: TraceEvent[] = [];
   const unsubscribe = options.trace ? kernel.trace_subscribe?.("*", (event) => events.push(event)) : undefined;
+  let deafen = options.hearBoot ? hearing(kernel, options.hear) : null;
   let outcome: Outcome;
   try {
     outcome = kernel.boot({
@@ -133,6 +147,7 @@ function bootOnce<K extends RunnableKernel>(
       ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
       ...(options.kcsan ? { kcsan: true } : {}),
     });
+    deafen ??= hearing(kernel, options.hear);
     if (outcome === "done") {
       scenario.run(makeLab(kernel, options.state ?? "", results, faultNth));
       outcome = kernel.run();
@@ -141,6 +156,7 @@ function bootOnce<K extends RunnableKernel>(
     if (outcome === "done") kernel.kmemleak_scan?.();
   } finally {
     unsubscribe?.();
+    deafen?.();
   }
   const fault = kernel.fault_injections?.()[0]?.place;
   // Copies: the next boot starts over with the kernel's own.
@@ -158,7 +174,8 @@ function bootOnce<K extends RunnableKernel>(
 
 /**
  * One run. Keeping stacks costs more than all the rest and few runs show one, so the first try goes without; when it turns
- * out to need them the machine, which always does the same, does it all again. A schedule may remember what it was asked.
+ * out to need them the machine, which always does the same, does it all again. A schedule may remember what it was
+ * asked, and who listens would hear everything twice.
  */
 function runOnce<K extends RunnableKernel>(
   kernel: K,
@@ -166,7 +183,7 @@ function runOnce<K extends RunnableKernel>(
   options: RunOptions,
   faultNth: number,
 ): RunResult {
-  if (options.schedule === undefined && kernel.stacks_missed) {
+  if (options.schedule === undefined && !options.hear && kernel.stacks_missed) {
     const result = bootOnce(kernel, scenario, options, faultNth, false);
     if (!kernel.stacks_missed()) return result;
   }
@@ -177,19 +194,32 @@ const BAD_ENDS: readonly Outcome[] = ["oops", "deadlock", "endless"];
 /** More allocations than any scenario makes: beyond it the loop has lost its end. */
 const MOST_FAULTS = 10_000;
 
+export interface FaultRun {
+  readonly result: RunResult;
+  /** The function whose allocation failed; null in the last run, which is free of faults. */
+  readonly place: string | null;
+}
+
+/** Runs of a scenario with `faults`, one for each allocation that fails. */
+export function* faultRuns<K extends RunnableKernel>(
+  kernel: K,
+  scenario: ScenarioFor<K>,
+  options: RunOptions,
+): Generator<FaultRun> {
+  for (let nth = 1; nth <= MOST_FAULTS; nth++) {
+    const result = runOnce(kernel, scenario, options, nth);
+    const place = kernel.fault_injections?.()[0]?.place ?? null;
+    yield { result, place };
+    if (place === null) return;
+  }
+}
+
 /** Every allocation fails once; what the runs gave, one after the other. */
 function runFaults<K extends RunnableKernel>(kernel: K, scenario: ScenarioFor<K>, options: RunOptions): RunResult {
   const runs: RunResult[] = [];
-  for (let nth = 1; nth <= MOST_FAULTS; nth++) {
-    const result = runOnce(kernel, scenario, options, nth);
-    const place = kernel.fault_injections?.()[0]?.place;
-    const head = {
-      level: 6,
-      ns: 0,
-      text: `---- ${place === undefined ? "no fault" : `allocation ${nth} fails, in ${place}`}`,
-    };
-    runs.push({ ...result, log: [head, ...result.log] });
-    if (place === undefined) break;
+  for (const { result, place } of faultRuns(kernel, scenario, options)) {
+    const text = `---- ${place === null ? "no fault" : `allocation ${runs.length + 1} fails, in ${place}`}`;
+    runs.push({ ...result, log: [{ level: 6, ns: 0, text }, ...result.log] });
   }
   return {
     outcome: BAD_ENDS.find((end) => runs.some((r) => r.outcome === end)) ?? "done",

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** klab run: one scenario in one state. */
+import { replay_schedule } from "../../../kernel/explore/replay.ts";
 import { InputError } from "../errors.ts";
+import { readToken, sourceOf, type Token } from "../explore/token.ts";
 import { plain } from "../json.ts";
-import type { Shell } from "../main.ts";
+import type { ExitCode, Shell } from "../main.ts";
 import {
   findings,
   type LogLine,
   type Outcome,
   type RunResult,
   runScenario,
+  type Scenario,
   scenarioOf,
   type TraceEvent,
 } from "../scenario.ts";
-import { state as stateOf } from "../states/index.ts";
-import { loadKernel } from "../states/load.ts";
+import { type State, state as stateOf } from "../states/index.ts";
+import { loadState } from "../states/load.ts";
 import type { Terminal } from "../terminal.ts";
 
 const ENDS: Readonly<Record<Outcome, string>> = {
@@ -48,6 +51,61 @@ function print(terminal: Terminal, result: RunResult, trace: boolean): void {
   );
 }
 
+/**
+ * Runs a scenario, shows what came of it, and gives the exit code. A state that cannot be loaded cannot be tested: 125.
+ * @token: the decisions of the run; without one it is the quiet run
+ */
+export async function runAndShow(
+  terminal: Terminal,
+  scenario: Scenario,
+  state: State,
+  show: { readonly trace: boolean; readonly kcsan?: boolean },
+  token?: Token,
+): Promise<ExitCode> {
+  let kernel;
+  try {
+    kernel = await loadState(state);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    terminal.note(error.message);
+    return 125;
+  }
+  if (token && scenario.faults)
+    throw new InputError(
+      `${scenario.id} lets every allocation fail in turn and takes no schedule; leave --schedule out`,
+    );
+  const changed = token !== undefined && sourceOf(state.tree) !== token.source;
+  if (changed) terminal.note("the source has changed since the token was made; this may be another run");
+  const schedule = token && new replay_schedule(token.decisions);
+  const trace = show.trace || terminal.json;
+  const result = runScenario(kernel, scenario, {
+    state: state.name,
+    trace,
+    schedule,
+    kcsan: show.kcsan === true,
+  });
+  const diverged = schedule !== undefined && (schedule.diverged || unasked(schedule.asked, token));
+  if (diverged) terminal.note("a decision of the token did not fit: this is not the run that it was made from");
+  print(terminal, result, trace);
+  const { outcome, reports, log, events, results } = result;
+  terminal.document({
+    scenario: scenario.id,
+    state: state.name,
+    outcome,
+    reports,
+    log,
+    events: plain(events),
+    results: plain(results),
+    ...(token ? { source_changed: changed, diverged } : {}),
+  });
+  return findings(result).length > 0 ? 1 : 0;
+}
+
+/** Whether the run ended before the last decision was asked for. */
+function unasked(asked: number, token: Token | undefined): boolean {
+  return (token?.decisions.at(-1)?.at ?? -1) >= asked;
+}
+
 export function run({ program, does }: Shell): void {
   program
     .command("run")
@@ -56,7 +114,7 @@ export function run({ program, does }: Shell): void {
     .option("--state <state>", "v1:4, v1, base, or a folder")
     .option("--kcsan", "look for data races and unordered frees")
     .option("--trace", "show the events too")
-    .option("--schedule <token>", "the decisions of the run")
+    .option("--schedule <token>", "a token of `klab explore`: the decisions of the run")
     .option("--json", "print one JSON document")
     .action(
       (id: string, options: { state?: string; trace?: boolean; kcsan?: boolean; schedule?: string; json?: boolean }) =>
@@ -65,28 +123,18 @@ export function run({ program, does }: Shell): void {
             throw new InputError("in which state? say it with --state, for example --state v1:4");
           const scenario = await scenarioOf(id);
           const state = await stateOf(options.state);
-          if (options.schedule !== undefined) {
-            throw new InputError("--schedule is not there yet: nothing makes tokens so far; leave it out");
-          }
-          const { kernel } = await loadKernel(state.dir).catch((error: unknown) => {
+          const token = options.schedule === undefined ? undefined : readToken(options.schedule);
+          if (token && token.scenario !== id)
             throw new InputError(
-              `${state.name} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
+              `the token is one of ${token.scenario}, not of ${id}; klab replay takes both from the token`,
             );
-          });
-          const trace = options.trace === true || terminal.json;
-          const result = runScenario(kernel, scenario, { state: state.name, trace, kcsan: options.kcsan === true });
-          print(terminal, result, trace);
-          const { outcome, reports, log, events, results } = result;
-          terminal.document({
-            scenario: scenario.id,
-            state: state.name,
-            outcome,
-            reports,
-            log,
-            events: plain(events),
-            results: plain(results),
-          });
-          return findings(result).length > 0 ? 1 : 0;
+          return runAndShow(
+            terminal,
+            scenario,
+            state,
+            { trace: options.trace === true, kcsan: options.kcsan === true },
+            token,
+          );
         }),
     );
 }

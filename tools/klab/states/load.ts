@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { register } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { InputError } from "../errors.ts";
 import type * as lab from "../../../kernel/lab.ts";
 import type { LinkTable } from "./link.ts";
 
@@ -50,4 +51,13 @@ export function loadKernel(dir: string): Promise<LoadedState> {
   let done = loaded.get(dir);
   if (!done) loaded.set(dir, (done = load(dir)));
   return done;
+}
+
+/** The kernel of a state. @throws InputError if it cannot be loaded */
+export async function loadState(state: { readonly name: string; readonly dir: string }): Promise<Kernel> {
+  try {
+    return (await loadKernel(state.dir)).kernel;
+  } catch (error) {
+    throw new InputError(`${state.name} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** klab compare: runs as lines, two of them side by side, and the pages that are made of it. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "ava";
+import { align, sum } from "../../tools/klab/compare/align.ts";
+import { firstSection, pageName, PAGES } from "../../tools/klab/compare/docs.ts";
+import { compareRuns, compareScenario, recordRun } from "../../tools/klab/compare/scenario-diff.ts";
+import { scenarioLines } from "../../tools/klab/compare/show.ts";
+import { type Kind, Recorder, type Step } from "../../tools/klab/compare/stream.ts";
+import { type KernelEvent, type RunnableKernel, type ScenarioFor, scenarioOf } from "../../tools/klab/scenario.ts";
+import { statesOf } from "../../tools/klab/states/index.ts";
+import { loadState } from "../../tools/klab/states/load.ts";
+
+type Fields = Record<string, string | number>;
+type Hit = readonly [system: string, name: string, fields: Fields];
+const event = ([system, name, fields]: Hit): KernelEvent =>
+  ({ system, name, ns: 0, pid: 1, comm: "init", fields, text: "a=1" }) as KernelEvent;
+const RESULT = { outcome: "done", reports: [], log: [], events: [], results: {}, processes: [] } as const;
+
+function lines(...hits: readonly Hit[]): string[] {
+  const recorder = new Recorder();
+  for (const hit of hits) recorder.hear(event(hit));
+  return recorder.end(RESULT, String).map(({ kind, line }) => `${kind}: ${line}`);
+}
+const END = "result: the run ends: done";
+const alloc = (type: string, birth: number, site = "f"): Hit => [
+  "kmem",
+  "kmalloc",
+  { type, birth, bytes_req: 8, call_site: site },
+];
+const free = (type: string, birth: number): Hit => ["kmem", "kfree", { type, birth, call_site: "g" }];
+
+const STREAMS: readonly (readonly [what: string, hits: readonly Hit[], expected: readonly string[]])[] = [
+  [
+    "objects are numbered within their type, whatever their birth",
+    [alloc("a", 70), alloc("b", 71), alloc("a", 90), free("a", 90)],
+    [
+      "allocation: init: a#1, 8 bytes, by f",
+      "allocation: init: b#1, 8 bytes, by f",
+      "allocation: init: a#2, 8 bytes, by f",
+      "free: init: a#2 by g",
+      END,
+      "life time: a#1: f (init) … never",
+      "life time: b#1: f (init) … never",
+      "life time: a#2: f (init) … g (init)",
+    ],
+  ],
+  [
+    "byte memory is numbered by who asked for it",
+    [alloc("buffer", 1, "f"), alloc("buffer", 2, "h"), free("buffer", 2)],
+    [
+      "allocation: init: buffer of f#1, 8 bytes, by f",
+      "allocation: init: buffer of h#1, 8 bytes, by h",
+      "free: init: buffer of h#1 by g",
+      END,
+    ],
+  ],
+  [
+    "what is older than the recording; statics",
+    [free("a", 3), ["refcount", "ref_get", { type: "static", birth: 0, refs: 2, call_site: "f" }]],
+    ["free: init: old a#1 by g", "reference: init: +1 on a static object, now 2, by f", END],
+  ],
+  [
+    "system calls tell the time of a life",
+    [
+      ["raw_syscalls", "sys_enter", { id: "open" }],
+      alloc("a", 1),
+      ["raw_syscalls", "sys_exit", { id: "open", ret: -2 }],
+    ],
+    [
+      "allocation: init: a#1, 8 bytes, by f",
+      "return code: init: open() = -2",
+      END,
+      "life time: a#1: f (init's call 1, open) … never",
+    ],
+  ],
+  [
+    "waits, modules, log, uevents, reports, tracepoints; no addresses, no pids",
+    [
+      ["sched", "sched_stat_blocked", { what: "mutex m", owner: "b", delay: 1_500_000_000, call_site: "f" }],
+      ["module", "module_put", { name: "vfio", refcnt: 2, call_site: "f" }],
+      ["printk", "console", { level: 3, text: "CPU: 1 PID: 12 at 0x80012340" }],
+      ["kobject", "uevent", { header: "add@/devices/x" }],
+      ["error_report", "error_report_end", { checker: "kasan", title: "BUG" }],
+      ["vfio_ccw", "vfio_ccw_fsm_event", {}],
+    ],
+    [
+      "wait: init: mutex m of b for 1.5 s in f",
+      "reference: init: -1 on module vfio, now 1, by f",
+      "log: init: CPU: N PID: N at ADDRESS",
+      "uevent: init: add@/devices/x",
+      "report: init: BUG",
+      "tracepoint: init: vfio_ccw_fsm_event: a=1",
+      END,
+    ],
+  ],
+];
+for (const [what, hits, expected] of STREAMS)
+  test(`a run as lines: ${what}`, (t) => t.deepEqual(lines(...hits), expected));
+
+const steps = (text: string, kind: Kind = "log"): Step[] => [...text].map((line) => ({ kind, line }));
+
+const ALIGNED: readonly (readonly [
+  one: string,
+  two: string,
+  after: number,
+  gone: string,
+  come: string,
+  moved: number,
+])[] = [
+  ["abc", "abc", -1, "", "", 0],
+  ["", "", -1, "", "", 0],
+  ["abc", "abXc", 2, "", "X", 0],
+  ["abc", "ab", 2, "c", "", 0],
+  ["", "a", 0, "", "a", 0],
+  ["abcd", "adbc", 1, "", "", 1],
+  ["aabc", "abc", 1, "a", "", 0],
+];
+for (const [one, two, after, gone, come, moved] of ALIGNED) {
+  test(`side by side: ${one || "nothing"} and ${two || "nothing"}`, (t) => {
+    const found = align(steps(one), steps(two));
+    t.is(found.same, after < 0);
+    t.is(found.first?.after ?? -1, after);
+    const [d] = found.diffs;
+    t.is(d?.gone.map((c) => c.line.repeat(c.n)).join("") ?? "", gone);
+    t.is(d?.come.map((c) => c.line.repeat(c.n)).join("") ?? "", come);
+    t.is(d?.moved ?? 0, moved);
+    t.deepEqual(
+      sum([found.diffs, found.diffs]).map((s) => s.moved),
+      found.diffs.map((s) => 2 * s.moved),
+    );
+  });
+}
+
+/** Two kernels that differ in one planted thing. */
+function planted(hits: readonly Hit[], log = "up"): RunnableKernel {
+  const listeners = new Map<string, (e: KernelEvent) => void>();
+  return {
+    boot: () => "done",
+    run: () => {
+      for (const hit of hits) listeners.get("kernel:*")?.(event(hit));
+      listeners.get("kernel:*")?.(event(["printk", "console", { text: log }]));
+      return "done";
+    },
+    log: () => [],
+    found: () => [],
+    trace_subscribe: (name, on) => (listeners.set(name, on), () => listeners.delete(name)),
+  };
+}
+const SCENARIO: ScenarioFor<RunnableKernel> = { id: "s", summary: "", machine: {}, processes: [], run: () => {} };
+
+test("a planted difference is found, named, and shown with what came before it", (t) => {
+  const one = planted([alloc("a", 1), free("a", 1)]);
+  const two = planted([alloc("a", 5)]);
+  t.true(compareScenario(one, one, SCENARIO).same);
+  const diff = compareScenario(one, two, SCENARIO);
+  t.deepEqual(scenarioLines(diff, ["v1:0", "v1:1"]), [
+    "s",
+    "  first difference, after 1 equal steps, the last: init: a#1, 8 bytes, by f",
+    "    v1:0  init: a#1 by g",
+    "    v1:1  init: up",
+    "  frees: -1",
+    "    - init: a#1 by g".replace("#1", "#"),
+    "  life times: -1, +1",
+    "    - a#: f (init) … g (init)",
+    "    + a#: f (init) … never",
+  ]);
+  t.deepEqual(scenarioLines(compareScenario(two, two, SCENARIO), ["a", "b"]), ["s: the same"]);
+});
+
+test("runs with faults are laid beside each other by what failed", (t) => {
+  const faulty = (places: readonly string[]): RunnableKernel => {
+    let run = 0;
+    return {
+      ...planted([]),
+      boot: () => ((run += 1), "done"),
+      fault_injections: () => places.slice(run - 1, run).map((place) => ({ place })),
+    };
+  };
+  const diff = compareScenario(faulty(["f", "g"]), faulty(["f", "h", "g"]), { ...SCENARIO, faults: true });
+  t.is(diff.first?.fault, "no memory in h, 1");
+  t.deepEqual(diff.diffs, [{ kind: "result", gone: [], come: [{ line: "a run: no memory in h", n: 1 }], moved: 0 }]);
+});
+
+test("Documentation/series/ says what the states do now", async (t) => {
+  // Some of the scenarios, to be quick; series-pages.long.ts makes all pages again.
+  const scenarios = [await scenarioOf("create-remove"), await scenarioOf("interrupt-no-mdev")];
+  let before: { name: string; runs: (readonly Step[])[] } | null = null;
+  for (const state of await statesOf("v1")) {
+    const kernel = await loadState(state);
+    const runs = scenarios.map((s) => recordRun(kernel, s as ScenarioFor<typeof kernel>));
+    for (const [i, scenario] of (before ? scenarios : []).entries()) {
+      const page = readFileSync(join(PAGES, pageName(state.number)), "utf8");
+      const diff = compareRuns(scenario.id, before?.runs[i] ?? [], runs[i] ?? []);
+      const wanted = diff.same ? scenario.id : firstSection(diff, [before?.name ?? "", state.name]);
+      const part = diff.same ? page.slice(page.indexOf("## The same in both")) : page;
+      t.true(part.includes(wanted), `${pageName(state.number)} is stale: run npx klab compare --docs\n${wanted}`);
+      t.true(page.includes(`# ${state.name}: ${state.subject}`));
+    }
+    before = { name: state.name, runs };
+  }
+});

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Replay tokens: one line that says which run, of what, made from which source. */
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { type decision, decisions_from_token, decisions_to_token } from "../../../kernel/explore/replay.ts";
+import { InputError } from "../errors.ts";
+import { ROOT } from "../paths.ts";
+import { SCENARIOS } from "../scenario.ts";
+import { contentHash, type Tree } from "../states/tree.ts";
+
+export interface Token {
+  readonly scenario: string;
+  readonly state: string;
+  /** Of the source: the state's tree, and the scenarios. */
+  readonly source: string;
+  readonly decisions: readonly decision[];
+}
+
+const VERSION = "k1";
+const SEPARATOR = "~";
+
+/** Fingerprint of everything that decides what a run does. */
+export function sourceOf(tree: Tree): string {
+  const hash = createHash("sha256").update(contentHash(tree, ""));
+  for (const folder of [SCENARIOS, resolve(ROOT, "test/helpers")])
+    for (const name of readdirSync(folder).sort())
+      if (name.endsWith(".ts")) hash.update(`\0${name}\0`).update(readFileSync(resolve(folder, name), "utf8"));
+  return hash.digest("hex").slice(0, 12);
+}
+
+/** A state's name may be a path. */
+function quoted(state: string): string {
+  return state.replace(/[%~\s]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
+
+export function writeToken({ scenario, state, source, decisions }: Token): string {
+  return [VERSION, scenario, quoted(state), source, decisions_to_token(decisions)].join(SEPARATOR);
+}
+
+/** @throws InputError if it is none */
+export function readToken(text: string): Token {
+  const [version, scenario = "", state = "", source = "", rest, ...more] = text.split(SEPARATOR);
+  const decisions = rest === undefined || more.length > 0 ? null : decisions_from_token(rest);
+  if (version !== VERSION || scenario === "" || state === "" || !/^[0-9a-f]{12}$/.test(source) || decisions === null) {
+    const shown = text.length > 40 ? `${text.slice(0, 40)}…` : text;
+    throw new InputError(
+      `${JSON.stringify(shown)} is not a replay token; klab explore prints them, as ${VERSION}${SEPARATOR}SCENARIO${SEPARATOR}STATE${SEPARATOR}…`,
+    );
+  }
+  return { scenario, state: decodeURIComponent(state), source, decisions };
+}
