@@ -35,13 +35,13 @@ export function refcount_read(r: refcount_struct): number {
 export function refcount_add_not_zero(i: number, r: refcount_struct): boolean {
   const old = atomic_read(r.refs);
   if (old) atomic_fetch_add_relaxed(i, r.refs);
-  if (traced.kernel && old) trace_refcount(r.$mem, i, old + i);
+  if (traced.kernel && old) trace_refcount(r, i, old + i);
   if (old < 0 || ((old + i) | 0) < 0) refcount_warn_saturate(r, REFCOUNT_ADD_NOT_ZERO_OVF);
   return old !== 0;
 }
 export function refcount_add(i: number, r: refcount_struct): void {
   const old = atomic_fetch_add_relaxed(i, r.refs);
-  if (traced.kernel) trace_refcount(r.$mem, i, old + i);
+  if (traced.kernel) trace_refcount(r, i, old + i);
   if (!old) refcount_warn_saturate(r, REFCOUNT_ADD_UAF);
   else if (old < 0 || ((old + i) | 0) < 0) refcount_warn_saturate(r, REFCOUNT_ADD_OVF);
 }
@@ -54,7 +54,7 @@ export function refcount_inc(r: refcount_struct): void {
 /** @return whether it is 0 now */
 export function refcount_sub_and_test(i: number, r: refcount_struct): boolean {
   const old = atomic_fetch_add_relaxed(-i, r.refs);
-  if (traced.kernel) trace_refcount(r.$mem, -i, old - i);
+  if (traced.kernel) trace_refcount(r, -i, old - i);
   if (kcsan.on) kcsan_release(r);
   if (old === i) {
     if (kcsan.on) kcsan_acquire(r);
@@ -69,7 +69,7 @@ export function refcount_dec_and_test(r: refcount_struct): boolean {
 /** For who knows that it is not the last one. */
 export function refcount_dec(r: refcount_struct): void {
   const old = atomic_fetch_add_relaxed(-1, r.refs);
-  if (traced.kernel) trace_refcount(r.$mem, -1, old - 1);
+  if (traced.kernel) trace_refcount(r, -1, old - 1);
   if (kcsan.on) kcsan_release(r);
   if (old <= 1) refcount_warn_saturate(r, REFCOUNT_DEC_LEAK);
 }

@@ -58,7 +58,7 @@ export function refcount_dec_not_one(r: refcount_struct): boolean {
   }
   atomic_cmpxchg(r.refs, val, val - 1);
   if (kcsan.on) kcsan_release(r);
-  if (traced.kernel) trace_refcount(r.$mem, -1, val - 1);
+  if (traced.kernel) trace_refcount(r, -1, val - 1);
   return true;
 }
 

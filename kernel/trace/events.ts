@@ -4,6 +4,7 @@
  * KERNEL_EVENTS; with nobody there a hit costs the look at one number, made by the caller: `if (traced.kernel) trace_…`.
  * Names and systems are those of include/trace/events/ where Linux has such an event; the fields are fewer.
  */
+import type { kobj_memory } from "../lib/struct.ts";
 import type { printf_arg } from "../lib/vsprintf.ts";
 import type { mem_object } from "../mm/object.ts";
 import { current_name } from "../panic.ts";
@@ -46,13 +47,26 @@ export function trace_kfree(mem: mem_object): void {
   emit("kmem", "kfree", { call_site: call_site(), type: mem.type, birth: mem.birth });
 }
 
+/** Where in its object a counter is: `vdev.device.kobj`. The kref around it goes without saying. */
+function member_path(counter: kobj_memory): string {
+  const path: string[] = [];
+  for (let at: kobj_memory | null = counter; at?.$up; at = at.$up) path.unshift(at.$member ?? "?");
+  return path.join(".").replace(/(^|\.)(kref\.)?(refcount|refs)$/, "");
+}
+
 /**
  * A counter of references changes. Linux has no such event.
- * @mem: what the counter is in; @by: what is added; @refs: what it is then
+ * @counter: what counts; @by: what is added; @refs: what it is then
  */
-export function trace_refcount(mem: mem_object, by: number, refs: number): void {
-  const type = mem.type === "" ? "static" : mem.type;
-  emit("refcount", by > 0 ? "ref_get" : "ref_put", { call_site: call_site(), type, birth: mem.birth, refs });
+export function trace_refcount(counter: kobj_memory, by: number, refs: number): void {
+  const { type, birth } = counter.$mem;
+  emit("refcount", by > 0 ? "ref_get" : "ref_put", {
+    call_site: call_site(),
+    type: type === "" ? "static" : type,
+    birth,
+    member: member_path(counter),
+    refs,
+  });
 }
 export function trace_module_get(module: string, refcnt: number): void {
   emit("module", "module_get", { name: module, call_site: call_site(), refcnt });

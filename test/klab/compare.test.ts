@@ -58,8 +58,17 @@ const STREAMS: readonly (readonly [what: string, hits: readonly Hit[], expected:
   ],
   [
     "what is older than the recording; statics",
-    [free("a", 3), ["refcount", "ref_get", { type: "static", birth: 0, refs: 2, call_site: "f" }]],
-    ["free: init: old a#1 by g", "reference: init: +1 on a static object, now 2, by f", END],
+    [
+      free("a", 3),
+      ["refcount", "ref_get", { type: "static", birth: 0, member: "", refs: 2, call_site: "f" }],
+      ["refcount", "ref_put", { type: "a", birth: 3, member: "dev.kobj", refs: 0, call_site: "f" }],
+    ],
+    [
+      "free: init: old a#1 by g",
+      "reference: init: +1 on a static object, now 2, by f",
+      "reference: init: -1 on old a#1.dev.kobj, now 0, by f",
+      END,
+    ],
   ],
   [
     "system calls tell the time of a life",

@@ -112,7 +112,9 @@ export class Recorder {
       case "ref_get":
       case "ref_put": {
         const object = this.#object(field("type"), number("birth"));
-        return `${name === "ref_get" ? "+1" : "-1"} on ${object}, now ${field("refs")}, by ${site}`;
+        const member = field("member");
+        const counter = member === "" || member === "undefined" ? object : `${object}.${member}`;
+        return `${name === "ref_get" ? "+1" : "-1"} on ${counter}, now ${field("refs")}, by ${site}`;
       }
       case "module_get":
       case "module_put":
