@@ -72,7 +72,7 @@ function* lookAround(u: user_process): Sleeps {
 test.serial("what user space sees of types and devices", (t) => {
   const lines = inUserSpace(lookAround);
   t.deepEqual(results, [
-    ["mdev_supported_types/", "subsystem@", "uevent"],
+    ["mdev_supported_types/", "power/", "subsystem@", "uevent"],
     ["tiny@"],
     ["tiny/"],
     ["available_instances", "create", "device_api", "devices/", "name"],
