@@ -135,7 +135,11 @@ class Guest {
     );
     const events = yield* this.u.eventfd_read(this.#eventfd, 1000);
     this.lab.record(`${what}: interrupts that the eventfd told of`, Number(events));
-    const { bytes } = yield* this.u.pread_bytes(this.opened.device, 124, 0n);
+    const { ret, bytes } = yield* this.u.pread_bytes(this.opened.device, 124, 0n);
+    if (ret < 124) {
+      this.lab.record(`${what}: no status can be read`, ret);
+      return;
+    }
     const irb = new DataView(bytes.slice(24, 120).buffer);
     this.lab.record(`${what}: device status`, inWords(irb.getUint8(8), DEVICE_STATUS));
     this.lab.record(`${what}: subchannel status`, inWords(irb.getUint8(9), SUBCHANNEL_STATUS));
