@@ -93,7 +93,7 @@ export async function seriesMatrix(
       id: c.id,
       title: c.title,
       expect: states.filter((s) => mustHold(c, version, s.number) === true).map((s) => s.name),
-      results: inEach(({ holds }) => (holds[i] == null ? "skip" : holds[i] ? "pass" : "fail")),
+      results: inEach(({ holds }) => ((holds[i] ?? null) === null ? "skip" : holds[i] ? "pass" : "fail")),
       unexpected: columns
         .filter(({ state, column }) => !column.broken && column.holds[i] !== mustHold(c, version, state.number))
         .map(({ state }) => state.name),
