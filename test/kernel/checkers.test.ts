@@ -61,6 +61,7 @@ const PLANTED: Readonly<Record<string, readonly Planted[]>> = {
     by("kasan", mm_faults.end_of_scope),
     by("ubsan", mm_faults.index_of_member),
   ],
+  kcsan: [{ checker: "kcsan", tasks: [faults.races_first, faults.races_second], powerOn: () => boot({ kcsan: true }) }],
   kmemleak: [{ checker: "kmemleak", tasks: [mm_faults.leak], powerOn: with_module_loaded, atTheEnd: kmemleak_scan }],
   kobject: [
     by("kobject", faults.kobject_twice),

@@ -66,6 +66,7 @@ const s = per_boot(() => ({
   late: new work_struct(),
   done: new completion(),
   seen: 0,
+  raced: null as toy | null,
   hooks: [] as ((t: toy) => number | undefined)[],
 }));
 
@@ -388,5 +389,15 @@ export function* warns_with_words(): Sleeps {
 }
 export function* bugs(): Sleeps {
   BUG_ON(s.seen === 0);
+  yield* READY;
+}
+
+export function* races_first(): Sleeps {
+  s.raced ??= new_toy();
+  s.raced.id = 1;
+  yield* READY;
+}
+export function* races_second(): Sleeps {
+  s.raced!.id = 2;
   yield* READY;
 }
