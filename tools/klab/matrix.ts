@@ -36,7 +36,7 @@ function message(error: unknown): string {
 
 function scenarioIn(kernel: RunnableKernel, scenario: ScenarioFor<never>, state: State): string[] {
   try {
-    return findings(runScenario(kernel, scenario as ScenarioFor<RunnableKernel>, { state: state.name }));
+    return findings(runScenario(kernel, scenario as ScenarioFor<RunnableKernel>, { state: state.name, titles: true }));
   } catch (error) {
     return [`error: ${message(error)}`];
   }

@@ -92,6 +92,8 @@ export interface RunOptions {
   readonly kcsan?: boolean;
   /** Keep the events. */
   readonly trace?: boolean;
+  /** Only the titles of reports are looked at, which are the same with and without stacks. */
+  readonly titles?: boolean;
   /** Called for each event of ports and kernel once the machine is up, or from power-on. */
   readonly hear?: (event: KernelEvent) => void;
   readonly hearBoot?: boolean;
@@ -185,7 +187,7 @@ function runOnce<K extends RunnableKernel>(
 ): RunResult {
   if (options.schedule === undefined && !options.hear && kernel.stacks_missed) {
     const result = bootOnce(kernel, scenario, options, faultNth, false);
-    if (!kernel.stacks_missed()) return result;
+    if (options.titles || !kernel.stacks_missed()) return result;
   }
   return bootOnce(kernel, scenario, options, faultNth, true);
 }
