@@ -3,7 +3,7 @@
  * Devices and drivers finding each other and parting. Source: drivers/base/dd.c
  *
  * Not here: asynchronous probing (all is synchronous), device links, runtime power management, pin control, power domains,
- * managed resources, sync_state, device coredumps, the time limit of deferred probes.
+ * sync_state, device coredumps, the time limit of deferred probes.
  */
 import {
   BUS_NOTIFY_BIND_DRIVER,
@@ -13,6 +13,7 @@ import {
   BUS_NOTIFY_UNBOUND_DRIVER,
   bus_for_each_dev,
   bus_for_each_drv,
+  dev_crit,
   dev_err,
   dev_name,
   dev_set_drvdata,
@@ -44,6 +45,7 @@ import { init_waitqueue_head, wait_event, wait_queue_head, wake_up_all } from "#
 import { flush_work, INIT_WORK, schedule_work, work_struct } from "#linux/workqueue.ts";
 import { device_private, driver_match_device, to_device_private_driver } from "./base.ts";
 import { bus_probe_device } from "./bus.ts";
+import { devres_release_all } from "./devres.ts";
 
 const { per_boot, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
@@ -172,7 +174,8 @@ export function* device_bind_driver(dev: device): Sleeps<number> {
 }
 EXPORT_SYMBOL_GPL(device_bind_driver);
 
-function device_unbind_cleanup(dev: device): void {
+function* device_unbind_cleanup(dev: device): Sleeps {
+  yield* devres_release_all(dev);
   dev.driver = null;
   dev_set_drvdata(dev, null);
 }
@@ -197,6 +200,10 @@ function* call_driver_probe(dev: device, drv: device_driver): Sleeps<number> {
 function* really_probe(dev: device, drv: device_driver): Sleeps<number> {
   if (s.defer_all_probes) return -EPROBE_DEFER;
   let ret: number;
+  if (!list_empty(dev.devres_head)) {
+    dev_crit(dev, "Resources present before probing\n");
+    return -EBUSY;
+  }
   dev.driver = drv;
   pinctrl_bind_failed: {
     if (dev.bus!.dma_configure) {
@@ -229,7 +236,7 @@ function* really_probe(dev: device, drv: device_driver): Sleeps<number> {
     yield* notify(dev, BUS_NOTIFY_DRIVER_NOT_BOUND);
     if (dev.bus?.dma_cleanup) yield* either(dev.bus.dma_cleanup(dev));
   }
-  device_unbind_cleanup(dev);
+  yield* device_unbind_cleanup(dev);
   return ret;
 }
 
@@ -267,7 +274,7 @@ function* driver_probe_device(drv: device_driver, dev: device): Sleeps<number> {
 }
 
 function* __device_attach_driver(drv: device_driver, dev: device): Sleeps<number> {
-  let ret = driver_match_device(drv, dev);
+  let ret = yield* driver_match_device(drv, dev);
   if (ret === 0) return 0;
   if (ret === -EPROBE_DEFER) {
     dev.can_match = true;
@@ -330,7 +337,7 @@ EXPORT_SYMBOL_GPL(device_driver_attach);
 
 function* __driver_attach(dev: device, drv: device_driver): Sleeps<number> {
   // Always 0: a device that this driver cannot take must not keep it from the others.
-  const ret = driver_match_device(drv, dev);
+  const ret = yield* driver_match_device(drv, dev);
   if (ret === 0) return 0;
   if (ret === -EPROBE_DEFER) {
     dev.can_match = true;
@@ -356,7 +363,7 @@ function* __device_release_driver(dev: device): Sleeps {
   yield* notify(dev, BUS_NOTIFY_UNBIND_DRIVER);
   yield* device_remove(dev);
   if (dev.bus?.dma_cleanup) yield* either(dev.bus.dma_cleanup(dev));
-  device_unbind_cleanup(dev);
+  yield* device_unbind_cleanup(dev);
   yield* klist_remove(dev.p!.knode_driver);
   yield* notify(dev, BUS_NOTIFY_UNBOUND_DRIVER);
   yield* kobject_uevent(dev.kobj, KOBJ_UNBIND);
