@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// dup: devices; without device links, device tree, power management and managed resources
+// dup: devices; without device links, device tree, system sleep and managed resources
 import { bool, embed, fn, opaque, ptr, type Sleeps, str, struct, u32, u64 } from "./types.ts";
 export {
   DEVICE_ATTR,
@@ -16,7 +16,7 @@ import { type kobj_uevent_env, kobject, kobject_name } from "./kobject.ts";
 import { lockdep_assert_held } from "./lockdep.ts";
 import { mutex, mutex_is_locked, mutex_lock, mutex_lock_interruptible, mutex_trylock, mutex_unlock } from "./mutex.ts";
 import type { dev_iommu, iommu_group } from "./iommu.ts";
-import type { dev_pm_ops } from "./pm.ts";
+import { dev_pm_info, type dev_pm_ops } from "./pm.ts";
 import type { bus_type } from "./device/bus.ts";
 import type { class_ } from "./device/class.ts";
 import type { device_driver } from "./device/driver.ts";
@@ -50,6 +50,8 @@ export class device extends struct("device", {
   platform_data: ptr<object>(),
   driver_data: ptr<object>(),
   mutex: embed(() => mutex),
+
+  power: embed(() => dev_pm_info),
 
   dma_ops: ptr<object>(),
   dma_mask: ptr<{ value: bigint }>(),
