@@ -2,7 +2,7 @@
 /**
  * Devices and drivers finding each other and parting. Source: drivers/base/dd.c
  *
- * Not here: asynchronous probing (all is synchronous), device links, runtime power management, pin control, power domains,
+ * Not here: asynchronous probing (all is synchronous), device links, pin control, power domains,
  * sync_state, device coredumps, the time limit of deferred probes.
  */
 import {
@@ -36,6 +36,14 @@ import { KOBJ_BIND, KOBJ_UNBIND, kobject_name, kobject_uevent } from "#linux/kob
 import { INIT_LIST_HEAD, list_add_tail, list_del_init, list_empty, list_head } from "#linux/list.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import { blocking_notifier_call_chain } from "#linux/notifier.ts";
+import {
+  pm_request_idle,
+  pm_runtime_barrier,
+  pm_runtime_get_sync,
+  pm_runtime_put,
+  pm_runtime_put_sync,
+  pm_runtime_reinit,
+} from "#linux/pm_runtime.ts";
 import { pr_err, pr_warn } from "#linux/printk.ts";
 import { either } from "#linux/sched.ts";
 import { spin_lock, spin_unlock } from "#linux/spinlock.ts";
@@ -178,6 +186,7 @@ function* device_unbind_cleanup(dev: device): Sleeps {
   yield* devres_release_all(dev);
   dev.driver = null;
   dev_set_drvdata(dev, null);
+  yield* pm_runtime_reinit(dev);
 }
 
 function* device_remove(dev: device): Sleeps {
@@ -255,7 +264,15 @@ function* __driver_probe_device(drv: device_driver, dev: device): Sleeps<number>
   if (dev.p!.dead || !device_is_registered(dev)) return -ENODEV;
   if (dev.driver) return -EBUSY;
   dev.can_match = true;
-  return yield* really_probe(dev, drv);
+
+  if (dev.parent) yield* pm_runtime_get_sync(dev.parent);
+
+  yield* pm_runtime_barrier(dev);
+  const ret = yield* really_probe(dev, drv);
+  yield* pm_request_idle(dev);
+
+  if (dev.parent) yield* pm_runtime_put(dev.parent);
+  return ret;
 }
 
 /** device_lock held. @return as really_probe(), -ENODEV for a device that is not or no longer there, -EBUSY for a bound one */
@@ -304,7 +321,14 @@ export function* device_attach(dev: device): Sleeps<number> {
           ret = 0;
         }
       }
-    } else ret = yield* bus_for_each_drv(dev.bus, null, dev, __device_attach_driver);
+    } else {
+      if (dev.parent) yield* pm_runtime_get_sync(dev.parent);
+
+      ret = yield* bus_for_each_drv(dev.bus, null, dev, __device_attach_driver);
+      yield* pm_request_idle(dev);
+
+      if (dev.parent) yield* pm_runtime_put(dev.parent);
+    }
   }
   device_unlock(dev);
   return ret;
@@ -359,8 +383,13 @@ EXPORT_SYMBOL_GPL(driver_attach);
 /** Locks held. */
 function* __device_release_driver(dev: device): Sleeps {
   if (!dev.driver) return;
+  yield* pm_runtime_get_sync(dev);
+
   yield* driver_sysfs_remove(dev);
   yield* notify(dev, BUS_NOTIFY_UNBIND_DRIVER);
+
+  yield* pm_runtime_put_sync(dev);
+
   yield* device_remove(dev);
   if (dev.bus?.dma_cleanup) yield* either(dev.bus.dma_cleanup(dev));
   yield* device_unbind_cleanup(dev);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// dup: devices; without device links and power management
+// dup: devices; without device links and system sleep
 import { bool, embed, fn, opaque, ptr, type Sleeps, str, struct, u32, u64, ulong } from "./types.ts";
 export {
   DEVICE_ATTR,
@@ -19,8 +19,8 @@ import type { dev_iommu, iommu_group } from "./iommu.ts";
 import type { irq_domain } from "./irqdomain.ts";
 import { list_head } from "./list.ts";
 import type { device_node } from "./of.ts";
+import { dev_pm_info, type dev_pm_ops } from "./pm.ts";
 import { spinlock_t } from "./spinlock.ts";
-import type { dev_pm_ops } from "./pm.ts";
 import type { bus_type } from "./device/bus.ts";
 import type { class_ } from "./device/class.ts";
 import type { device_driver } from "./device/driver.ts";
@@ -66,6 +66,8 @@ export class device extends struct("device", {
   platform_data: ptr<object>(),
   driver_data: ptr<object>(),
   mutex: embed(() => mutex),
+
+  power: embed(() => dev_pm_info),
 
   msi: embed(() => dev_msi_info),
   dma_ops: ptr<object>(),
