@@ -42,6 +42,17 @@ export const modules: readonly kbuild_module[] = [
       "drivers/s390/cio/vfio_ccw_parent.ts",
     ],
   },
+  {
+    name: "vfio_platform_base",
+    files: [
+      "drivers/vfio/platform/vfio_platform_common.ts",
+      "drivers/vfio/platform/vfio_platform_irq.ts",
+      "drivers/vfio/platform/vfio_platform_private.ts",
+    ],
+  },
+  { name: "vfio_platform", files: ["drivers/vfio/platform/vfio_platform.ts"] },
+  { name: "vfio_amba", files: ["drivers/vfio/platform/vfio_amba.ts"] },
+  { name: "vfio_platform_calxedaxgmac", files: ["drivers/vfio/platform/reset/vfio_platform_calxedaxgmac.ts"] },
   { name: "mtty", files: ["samples/vfio-mdev/mtty.ts"] },
   { name: "mdpy", files: ["samples/vfio-mdev/mdpy.ts", "samples/vfio-mdev/mdpy-defs.ts"] },
   { name: "mbochs", files: ["samples/vfio-mdev/mbochs.ts"] },

@@ -3,4 +3,8 @@
 export const kconfig = {
   /** s390 has none: it suspends nothing. */
   CONFIG_PM: false,
+  /** Only ARM systems have that bus. */
+  CONFIG_ARM_AMBA: false,
+  /** And only some of those this one. */
+  CONFIG_FSL_MC_BUS: false,
 };

@@ -20,7 +20,7 @@ export interface boot_options {
   /** Default 2. */
   readonly cpus?: number;
   /** Default s390x, which is big-endian. */
-  readonly arch?: "s390x" | "x86_64";
+  readonly arch?: "s390x" | "x86_64" | "arm64";
   readonly schedule?: schedule;
   /** Look for data races: every access is recorded, which costs. Changes nothing else. Default false. */
   readonly kcsan?: boolean;
@@ -52,8 +52,11 @@ export function boot(options: boot_options = {}): outcome {
   kcsan_init(false);
   power.halted = false;
   power.died = false;
-  byte_order.little_endian = options.arch === "x86_64";
-  kconfig.CONFIG_PM = options.arch === "x86_64";
+  const arch = options.arch ?? "s390x";
+  byte_order.little_endian = arch !== "s390x";
+  kconfig.CONFIG_PM = arch !== "s390x";
+  kconfig.CONFIG_ARM_AMBA = arch === "arm64";
+  kconfig.CONFIG_FSL_MC_BUS = arch === "arm64";
   limits.max_steps = options.max_steps ?? 2_000_000;
   limits.max_seconds = options.max_seconds ?? 3600;
   set_schedule(run_to_block);
