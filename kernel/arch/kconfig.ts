@@ -3,4 +3,6 @@
 export const kconfig = {
   /** s390 has none: it suspends nothing. */
   CONFIG_PM: false,
+  /** s390's own IOMMU is not here. */
+  CONFIG_INTEL_IOMMU: false,
 };

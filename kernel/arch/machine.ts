@@ -54,6 +54,7 @@ export function boot(options: boot_options = {}): outcome {
   power.died = false;
   byte_order.little_endian = options.arch === "x86_64";
   kconfig.CONFIG_PM = options.arch === "x86_64";
+  kconfig.CONFIG_INTEL_IOMMU = options.arch === "x86_64";
   limits.max_steps = options.max_steps ?? 2_000_000;
   limits.max_seconds = options.max_seconds ?? 3600;
   set_schedule(run_to_block);
