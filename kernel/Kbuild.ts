@@ -63,6 +63,8 @@ export const vmlinux: readonly string[] = [
   "drivers/base/init.ts",
   "drivers/dma-buf/dma-buf.ts",
   "drivers/iommu/iommu.ts",
+  "drivers/iommu/iommu-sysfs.ts",
+  "drivers/iommu/intel/iommu.ts",
   "drivers/s390/cio/cio.ts",
   "drivers/s390/cio/css.ts",
   "drivers/s390/cio/chsc.ts",

@@ -7,4 +7,6 @@ export const kconfig = {
   CONFIG_ARM_AMBA: false,
   /** And only some of those this one. */
   CONFIG_FSL_MC_BUS: false,
+  /** s390's own IOMMU is not here. */
+  CONFIG_INTEL_IOMMU: false,
 };
