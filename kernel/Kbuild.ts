@@ -61,6 +61,8 @@ export const modules: readonly kbuild_module[] = [
 /** Files of drivers/ that are built in and that nothing else would bring in: they register themselves to be run at boot. */
 export const vmlinux: readonly string[] = [
   "drivers/base/init.ts",
+  "drivers/amba/bus.ts",
+  "drivers/of/platform.ts",
   "drivers/dma-buf/dma-buf.ts",
   "drivers/iommu/iommu.ts",
   "drivers/iommu/iommu-sysfs.ts",

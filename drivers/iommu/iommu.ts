@@ -5,6 +5,7 @@
  * Not here: faults that devices report, firmware specifications, shared virtual addresses, scatter lists, tracepoints and the
  * command line.
  */
+import { amba_bustype } from "#linux/amba/bus.ts";
 import type { device } from "#linux/device.ts";
 import {
   dev_err,
@@ -84,11 +85,13 @@ import {
   list_move_tail,
   list_splice,
 } from "#linux/list.ts";
+import { kconfig } from "#linux/kconfig.ts";
 import { lockdep_assert_held } from "#linux/lockdep.ts";
 import { module_put, try_module_get } from "#linux/module.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import { NOTIFY_DONE, NOTIFY_OK, notifier_block } from "#linux/notifier.ts";
 import { sprintf } from "#linux/kernel.ts";
+import { platform_bus_type } from "#linux/platform_device.ts";
 import { pr_debug, pr_err, pr_info, pr_warn } from "#linux/printk.ts";
 import {
   __ratelimit,
@@ -98,7 +101,7 @@ import {
 } from "#linux/ratelimit.ts";
 import { either, might_sleep } from "#linux/sched.ts";
 import { GFP_ATOMIC, GFP_KERNEL, kasprintf, kfree, kstrdup, kzalloc } from "#linux/slab.ts";
-import { spin_lock, spin_unlock, spinlock } from "#linux/spinlock.ts";
+import { DEFINE_SPINLOCK, spin_lock, spin_unlock } from "#linux/spinlock.ts";
 import {
   __ATTR,
   attribute,
@@ -125,7 +128,7 @@ const s = per_boot(() => ({
   /** CONFIG_IOMMU_DEFAULT_DMA_LAZY, as on x86 */
   iommu_dma_strict: false,
   iommu_device_list: LIST_HEAD(),
-  iommu_device_lock: new spinlock(),
+  iommu_device_lock: DEFINE_SPINLOCK("iommu_device_lock"),
   iommu_probe_device_lock: new_mutex(),
   // Of the two pr_err_ratelimited() of iommu_group_store_type()
   store_type_count: DEFINE_RATELIMIT_STATE(DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST),
@@ -178,7 +181,10 @@ const to_iommu_group_attr = (attr: attribute): iommu_group_attribute =>
 const to_iommu_group = (kobj: kobject): iommu_group => container_of(kobj, iommu_group, "kobj");
 
 /** The buses whose devices can be behind an IOMMU, of those that are here. */
-const iommu_buses = (): readonly bus_type[] => [];
+const iommu_buses = (): readonly bus_type[] => [
+  platform_bus_type(),
+  ...(kconfig.CONFIG_ARM_AMBA ? [amba_bustype()] : []),
+];
 
 function iommu_domain_type_str(t: number): string {
   switch (t) {

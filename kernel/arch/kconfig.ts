@@ -3,6 +3,7 @@
 export const kconfig = {
   /** s390 has none: it suspends nothing. */
   CONFIG_PM: false,
+  CONFIG_ARM64: false,
   /** Only ARM systems have that bus. */
   CONFIG_ARM_AMBA: false,
   /** And only some of those this one. */

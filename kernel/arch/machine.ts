@@ -56,6 +56,7 @@ export function boot(options: boot_options = {}): outcome {
   byte_order.little_endian = arch !== "s390x";
   kconfig.CONFIG_PM = arch !== "s390x";
   kconfig.CONFIG_INTEL_IOMMU = arch === "x86_64";
+  kconfig.CONFIG_ARM64 = arch === "arm64";
   kconfig.CONFIG_ARM_AMBA = arch === "arm64";
   kconfig.CONFIG_FSL_MC_BUS = arch === "arm64";
   limits.max_steps = options.max_steps ?? 2_000_000;

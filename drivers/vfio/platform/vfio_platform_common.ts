@@ -205,14 +205,14 @@ function vfio_platform_regions_cleanup(vdev: vfio_platform_device): void {
 
 function* vfio_platform_call_reset(vdev: vfio_platform_device, extra_dbg: out<string | null> | null): Sleeps<number> {
   if (VFIO_PLATFORM_IS_ACPI(vdev)) {
-    dev_info(vdev.device!, "VFIO: reset\n");
+    dev_info(vdev.device, "VFIO: reset\n");
     return vfio_platform_acpi_call_reset(vdev, extra_dbg);
   } else if (vdev.of_reset) {
-    dev_info(vdev.device!, "VFIO: reset\n");
+    dev_info(vdev.device, "VFIO: reset\n");
     return yield* either(vdev.of_reset(vdev));
   }
 
-  dev_warn(vdev.device!, "VFIO: no reset function found!\n");
+  dev_warn(vdev.device, "VFIO: no reset function found!\n");
   return -EINVAL;
 }
 
@@ -224,7 +224,7 @@ export function* vfio_platform_close_device(core_vdev: vfio_device): Sleeps {
   const ret = yield* vfio_platform_call_reset(vdev, extra_dbg);
   if (WARN_ON(ret !== 0 && vdev.reset_required)) {
     dev_warn(
-      vdev.device!,
+      vdev.device,
       "VFIO: reset driver is required and reset call failed in release (%d) %s\n",
       ret,
       extra_dbg.value ?? "",
@@ -258,7 +258,7 @@ export function* vfio_platform_open_device(core_vdev: vfio_device): Sleeps<numbe
       ret = yield* vfio_platform_call_reset(vdev, extra_dbg);
       if (ret && vdev.reset_required) {
         dev_warn(
-          vdev.device!,
+          vdev.device,
           "VFIO: reset driver is required and reset call failed in open (%d) %s\n",
           ret,
           extra_dbg.value ?? "",
