@@ -85,6 +85,7 @@ import {
   list_move_tail,
   list_splice,
 } from "#linux/list.ts";
+import { fsl_mc_bus_type, fsl_mc_cont_dev } from "#linux/fsl/mc.ts";
 import { kconfig } from "#linux/kconfig.ts";
 import { lockdep_assert_held } from "#linux/lockdep.ts";
 import { module_put, try_module_get } from "#linux/module.ts";
@@ -184,6 +185,7 @@ const to_iommu_group = (kobj: kobject): iommu_group => container_of(kobj, iommu_
 const iommu_buses = (): readonly bus_type[] => [
   platform_bus_type(),
   ...(kconfig.CONFIG_ARM_AMBA ? [amba_bustype()] : []),
+  ...(kconfig.CONFIG_FSL_MC_BUS ? [fsl_mc_bus_type()] : []),
 ];
 
 function iommu_domain_type_str(t: number): string {
@@ -944,6 +946,14 @@ export function generic_device_group(_dev: device): Sleeps<iommu_group> {
   return iommu_group_alloc();
 }
 EXPORT_SYMBOL_GPL(generic_device_group);
+
+/** The group of the container. @return the group or ERR_PTR. Context: may sleep. Source: drivers/iommu/iommu.c */
+export function* fsl_mc_device_group(dev: device): Sleeps<iommu_group> {
+  const cont_dev = fsl_mc_cont_dev(dev)!;
+
+  return iommu_group_get(cont_dev) ?? (yield* iommu_group_alloc());
+}
+EXPORT_SYMBOL_GPL(fsl_mc_device_group);
 
 function iommu_get_def_domain_type(dev: device): number {
   const ops = dev_iommu_ops(dev);

@@ -2,6 +2,8 @@
 /** What an arm64 machine is made of: the device tree that its firmware hands over, and the devices behind it. */
 import { device_node, type of_property } from "#linux/of.ts";
 import { add_mmio, type mmio_device } from "../iomem.ts";
+import { per_boot } from "../../boot.ts";
+import { mc_firmware, type mc_object_plan } from "./mc_firmware.ts";
 import { mmio_registers } from "./mmio_registers.ts";
 import { pl330 } from "./pl330.ts";
 
@@ -49,13 +51,60 @@ export const DEFAULT_TREE: readonly node_plan[] = [
     },
     models: () => [new pl330()],
   },
+  {
+    name: "fsl-mc",
+    properties: {
+      compatible: "fsl,qoriq-mc",
+      reg: [0x80c000000n, 0x40n, 0x8340000n, 0x40000n],
+      "iommu-map": [23, 0, 0, 0],
+      "msi-parent": [0],
+      ranges: [0, 0, 0, 0x8, 0x0c000000, 0x4000000, 1, 0, 0, 0x8, 0x18000000, 0x8000000],
+    },
+    models: mc_models,
+  },
 ];
 
-const plan = { tree: DEFAULT_TREE };
+/** The kernel's own container, and one that waits for user space, with a network interface and a software portal. */
+const MC_OBJECTS: mc_object_plan = {
+  type: "dprc",
+  id: 1,
+  irq_count: 1,
+  objects: [
+    { type: "dpmcp", id: 1, regions: [{ addr: 0x80c010000n, size: 0x10000 }] },
+    {
+      type: "dprc",
+      id: 2,
+      irq_count: 1,
+      plugged: false,
+      regions: [{ addr: 0x80c020000n, size: 0x10000 }],
+      objects: [
+        { type: "dpni", id: 0, irq_count: 1 },
+        { type: "dpio", id: 8, irq_count: 1, regions: [{ addr: 0x818080000n, size: 0x10000 }] },
+      ],
+    },
+  ],
+};
+/** The firmware that the machine was last booted with. */
+const m = per_boot(() => ({ mc: null as mc_firmware | null }));
+export function booted_mc(): mc_firmware | null {
+  return m.mc;
+}
+
+function mc_models(): readonly mmio_device[] {
+  const mc = (m.mc = new mc_firmware(plan.objects));
+  for (const { addr, size, device } of mc.portals()) add_mmio(addr, size, device);
+  return [mc.portal(mc.root), new mmio_registers(0x40000)];
+}
+
+const plan = { tree: DEFAULT_TREE, objects: MC_OBJECTS };
 
 /** Configures the machine that the next boot() switches on; without arguments, the default one. From outside. */
-export function configure_device_tree(tree: readonly node_plan[] = DEFAULT_TREE): void {
+export function configure_device_tree(
+  tree: readonly node_plan[] = DEFAULT_TREE,
+  objects: mc_object_plan = MC_OBJECTS,
+): void {
   plan.tree = tree;
+  plan.objects = objects;
 }
 
 /** Puts the devices where the tree says they are. @return its root */
