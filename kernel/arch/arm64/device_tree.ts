@@ -3,6 +3,7 @@
 import { device_node, type of_property } from "#linux/of.ts";
 import { add_mmio, type mmio_device } from "../iomem.ts";
 import { per_boot } from "../../boot.ts";
+import { board, type board_name } from "./board.ts";
 import { mc_firmware, type mc_object_plan } from "./mc_firmware.ts";
 import { mmio_registers } from "./mmio_registers.ts";
 import { pl330 } from "./pl330.ts";
@@ -20,7 +21,7 @@ export const LEVEL = 4;
 export const EDGE = 1;
 
 /** A network card that VFIO knows how to reset, a DMA engine that it does not, and a device that nobody knows. */
-export const DEFAULT_TREE: readonly node_plan[] = [
+export const HIGHBANK: readonly node_plan[] = [
   {
     name: "ethernet",
     properties: {
@@ -51,6 +52,10 @@ export const DEFAULT_TREE: readonly node_plan[] = [
     },
     models: () => [new pl330()],
   },
+];
+
+/** Firmware that hands out objects. */
+export const LS2088A: readonly node_plan[] = [
   {
     name: "fsl-mc",
     properties: {
@@ -96,11 +101,15 @@ function mc_models(): readonly mmio_device[] {
   return [mc.portal(mc.root), new mmio_registers(0x40000)];
 }
 
-const plan = { tree: DEFAULT_TREE, objects: MC_OBJECTS };
+const BOARDS: Readonly<Record<board_name, readonly node_plan[]>> = { highbank: HIGHBANK, ls2088a: LS2088A };
+const plan = { tree: null as readonly node_plan[] | null, objects: MC_OBJECTS };
 
-/** Configures the machine that the next boot() switches on; without arguments, the default one. From outside. */
+/**
+ * Configures the machine that the next boot() switches on; without arguments, what its board has. From outside.
+ * @objects: what the Management Complex knows, if there is one
+ */
 export function configure_device_tree(
-  tree: readonly node_plan[] = DEFAULT_TREE,
+  tree: readonly node_plan[] | null = null,
   objects: mc_object_plan = MC_OBJECTS,
 ): void {
   plan.tree = tree;
@@ -111,7 +120,7 @@ export function configure_device_tree(
 export function build_device_tree(): device_node {
   const root = new device_node();
   let last: device_node | null = null;
-  for (const { name, properties, models } of plan.tree) {
+  for (const { name, properties, models } of plan.tree ?? BOARDS[board.name]) {
     const node = new device_node();
     const reg = properties.reg ?? [];
     node.name = name;
