@@ -187,6 +187,7 @@ const s = per_boot(() => {
 });
 /** `&fsl_mc_bus_type` */
 export const fsl_mc_bus_type = (): bus_type => s.fsl_mc_bus_type;
+EXPORT_SYMBOL_GPL(fsl_mc_bus_type);
 
 function fsl_mc_bus_match(dev: device, drv: device_driver): number {
   const mc_dev = to_fsl_mc_device(dev);
