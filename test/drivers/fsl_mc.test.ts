@@ -285,7 +285,7 @@ test.serial("unbinding the container waits for who has an object open", (t) => {
 });
 
 test.serial(
-  "a container that is plugged when the kernel finds it: its scan is nested in its parent's, and lockdep is not told (B19)",
+  "a container that is plugged when the kernel finds it: its scan is nested in its parent's, and lockdep is not told (P04)",
   (t) => {
     const plugged: mc_object_plan = {
       ...{ type: "dprc", id: 1, irq_count: 1 },
@@ -306,6 +306,43 @@ test.serial(
     t.deepEqual(reports, ["WARNING: possible recursive locking detected"]);
   },
 );
+
+test.serial("the original's mistake: an interrupt is turned off that was never set up (P06)", (t) => {
+  const reports = inUserSpace(function* (u) {
+    yield* loadModules(u, DPRC);
+    yield* bind(u, DPRC);
+    const opened = yield* open(u, DPIO);
+    const flags = uapi.VFIO_IRQ_SET_DATA_NONE | uapi.VFIO_IRQ_SET_ACTION_TRIGGER;
+    yield* u.ioctl_bytes(opened.device, uapi.VFIO_DEVICE_SET_IRQS, u32s(20, flags, 0, 0, 0));
+    say("survived");
+  });
+  t.deepEqual(seen, []);
+  t.deepEqual(reports, ["BUG: kernel NULL pointer dereference in vfio_set_trigger [vfio_fsl_mc]"]);
+});
+
+test.serial("the original's mistake: the override is freed without the lock that its readers take (P07)", (t) => {
+  seen.splice(0);
+  boot({ arch: "arm64", board: "ls2088a", kcsan: true });
+  run_user("init", function* (u) {
+    yield* loadModules(u, DPRC);
+    yield* bind(u, DPRC);
+    yield* u.fork(function* (reader) {
+      say((yield* reader.sysfs_read(`${sysDevice(DPIO)}/driver_override`)).text);
+    });
+    yield* u.fork(function* (taker) {
+      yield* taker.sleep_ms(10);
+      yield* unbind(taker, DPRC);
+    });
+  });
+  run();
+  t.deepEqual(seen, ["vfio-fsl-mc\n"]);
+  t.true(
+    found().some((r) => r.text.includes("struct fsl_mc_device.driver_override")),
+    found()
+      .map((r) => r.text)
+      .join("\n"),
+  );
+});
 
 /** Errors that the firmware can give when a container is to be set up. */
 const BROKEN: readonly {
@@ -370,7 +407,7 @@ const KNOWN: readonly (readonly [RegExp, string])[] = [
   [/vfio_group_release \[vfio\]$/, "B02"],
   [/vfio_device_open \[vfio\]$/, "B03"],
   [/iommu_group|unreferenced object: buffer/, "B02, B05"],
-  [/^BUG: kernel NULL pointer dereference in fsl_mc_cleanup_resource_pool$/, "B18"],
+  [/^BUG: kernel NULL pointer dereference in fsl_mc_cleanup_resource_pool$/, "P03"],
 ];
 test.serial("whatever allocation fails, what is said is known", (t) => {
   const said = new Map<string, string>();
