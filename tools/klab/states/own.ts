@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Series of the user's own: patches/user/NAME/, which git does not see. They are versions like all others. */
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import type { Verdict } from "../verdict.ts";
@@ -107,4 +107,5 @@ export function removeSeries(name: string, places: Places = PLACES): void {
   if (folder !== join(userFolder(places), name) || !existsSync(folder))
     throw new InputError(`${name} belongs to this project; only what klab series add has added can be removed`);
   rmSync(folder, { recursive: true });
+  if (readdirSync(userFolder(places)).length === 0) rmdirSync(userFolder(places));
 }
