@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the kernel says when something is wrong: reports of the checkers, WARN(), BUG() and oopses. */
+import { kconfig } from "./arch/kconfig.ts";
 import { per_boot } from "./boot.ts";
 import { bad_access } from "./lib/err_ptr.ts";
 import { type printf_arg, sprintf } from "./lib/vsprintf.ts";
@@ -73,8 +74,13 @@ export function where_we_are(frames: readonly stack_frame[] = stack_trace()): st
   ].join("\n");
 }
 
+/** The stack down to who found that something is wrong. */
+function outside(): stack_frame[] {
+  return stack_trace().filter((f) => f.file !== "kernel/panic.ts");
+}
+
 function warning(lines: readonly string[]): void {
-  const place = format_place(stack_trace().filter((f) => f.file !== "kernel/panic.ts"));
+  const place = format_place(outside());
   const title = `WARNING: ${place}`;
   const head = `WARNING: CPU: ${sched.current?.cpu?.id ?? 0} PID: ${current_name().pid} at ${place}`;
   report({
@@ -125,11 +131,21 @@ export function die(checker: string, first: string, detail: readonly string[] = 
 }
 
 export function BUG(): never {
-  const place = format_place(stack_trace());
+  const place = format_place(outside());
   return die("bug", `kernel BUG at ${place}!`, ["invalid opcode: 0000 [#1]"]);
 }
 export function BUG_ON(condition: boolean): void {
   if (condition) BUG();
+}
+
+/**
+ * CHECK_DATA_CORRUPTION() for a condition that holds. @text: a line, with its newline
+ * @return true, as the macro; does not return with CONFIG_BUG_ON_DATA_CORRUPTION
+ */
+export function data_corruption(text: string): boolean {
+  if (!kconfig.CONFIG_BUG_ON_DATA_CORRUPTION) return WARN(true, "%s", text);
+  printk(LOGLEVEL_ERR, "%s", text);
+  return BUG();
 }
 
 function fault_lines(write: boolean, member: string, place: string): string[] {
