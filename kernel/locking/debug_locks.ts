@@ -4,13 +4,14 @@
  * mostly noise (lib/debug_locks.c).
  */
 import { per_boot } from "../boot.ts";
+import { checkers } from "../checkers.ts";
 import { LOGLEVEL_WARNING } from "../printk.ts";
 import { type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
 import { current_name, report, where_we_are } from "../panic.ts";
 import { smp_processor_id } from "../sched/task.ts";
 import { format_place, stack_trace } from "../stacktrace.ts";
 
-export const debug_locks = per_boot(() => ({ on: true }));
+export const debug_locks = per_boot(() => ({ on: checkers.on }));
 
 /** Turns lock debugging off for the rest of the boot. @return whether it was on: only then may the caller speak */
 export function debug_locks_off(): boolean {
