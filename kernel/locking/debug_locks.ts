@@ -5,11 +5,8 @@
  */
 import { per_boot } from "../boot.ts";
 import { checkers } from "../checkers.ts";
-import { LOGLEVEL_WARNING } from "../printk.ts";
 import { type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
-import { current_name, report, where_we_are } from "../panic.ts";
-import { smp_processor_id } from "../sched/task.ts";
-import { format_place, stack_trace } from "../stacktrace.ts";
+import { warning } from "../panic.ts";
 
 export const debug_locks = per_boot(() => ({ on: checkers.on }));
 
@@ -24,9 +21,7 @@ export function debug_locks_off(): boolean {
 export function DEBUG_LOCKS_WARN_ON(condition: boolean, text: string): boolean {
   if (!condition || !debug_locks_off()) return condition;
   const title = `DEBUG_LOCKS_WARN_ON(${text})`;
-  const head = `WARNING: CPU: ${smp_processor_id()} PID: ${current_name().pid} at ${format_place(stack_trace())}`;
-  const lines = [title, head, where_we_are(), "---[ end trace 0000000000000000 ]---"];
-  report({ checker: "debug_locks", title, text: lines.join("\n"), level: LOGLEVEL_WARNING });
+  warning({ checker: "debug_locks", title, lines: [title] });
   return condition;
 }
 

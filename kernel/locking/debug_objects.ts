@@ -7,9 +7,9 @@ import { per_boot } from "../boot.ts";
 import { checkers } from "../checkers.ts";
 import type { kobj_memory } from "../lib/struct.ts";
 import type { mem_object } from "../mm/object.ts";
-import { current_name, report, where_we_are } from "../panic.ts";
+import { warning } from "../panic.ts";
 import { LOGLEVEL_ERR } from "../printk.ts";
-import { sched, smp_processor_id } from "../sched/task.ts";
+import { sched } from "../sched/task.ts";
 import { debug_check_no_locks_freed } from "./lockdep.ts";
 
 type debug_type = "work_struct" | "timer_list" | "rcu_head";
@@ -29,9 +29,7 @@ const s = per_boot(() => ({
 
 function debug_print_object(msg: string, state: string, o: active_object): void {
   const title = `ODEBUG: ${msg} ${state} (active state ${o.astate}) object type: ${o.type} hint: ${o.hint}`;
-  const head = `WARNING: CPU: ${smp_processor_id()} PID: ${current_name().pid} at debug_print_object`;
-  const lines = [title, head, where_we_are(), "---[ end trace 0000000000000000 ]---"];
-  report({ checker: "odebug", title, text: lines.join("\n"), level: LOGLEVEL_ERR });
+  warning({ checker: "odebug", title, lines: [title], level: LOGLEVEL_ERR, at: "debug_print_object" });
 }
 
 /** @func: what will be called when its time has come, where the type knows; @return false if it was active, which it said */

@@ -5,7 +5,8 @@ import type { mem_object } from "../mm/object.ts";
 import { current_name, report, where_we_are } from "../panic.ts";
 import { LOGLEVEL_WARNING } from "../printk.ts";
 import { current, HARDIRQ_OFFSET, in_hardirq, SOFTIRQ_OFFSET } from "../sched/task.ts";
-import { format_frame, type stack_frame } from "../stacktrace.ts";
+import { print_tainted } from "../taint.ts";
+import { format_call, format_frame, type stack_frame } from "../stacktrace.ts";
 import { debug_locks_off } from "./debug_locks.ts";
 import {
   type held_lock,
@@ -16,7 +17,7 @@ import {
   USAGE_NAMES,
 } from "./lockdep.ts";
 
-const KERNEL_IDENT = "6.1.0-rc1 #1 Not tainted";
+const UTS = "6.1.0-rc1 #1";
 const SCENARIO = [" Possible unsafe locking scenario:", ""];
 export const DEADLOCK = ["", " *** DEADLOCK ***", ""];
 
@@ -36,7 +37,7 @@ function place(frames: readonly stack_frame[]): string {
 }
 export function trace_lines(frames: readonly stack_frame[], indent: number): string[] {
   const inside = (f: stack_frame): boolean => f.file === "kernel/locking/lockdep.ts" && !f.name.startsWith("lock_");
-  return frames.filter((f) => !inside(f)).map((f) => " ".repeat(indent) + format_frame(f));
+  return frames.filter((f) => !inside(f)).map((f) => " ".repeat(indent) + format_call(f));
 }
 
 function usage_char(cls: lock_class, bit: number): string {
@@ -69,7 +70,7 @@ export function print_held(): string[] {
 /** @lines: what stands between the headline and the stack */
 export function speak(headline: string, lines: readonly string[], backtrace = true): void {
   const rule = (c: string): string => c.repeat(headline.length);
-  const text = [rule("="), headline, KERNEL_IDENT, rule("-"), ...lines];
+  const text = [rule("="), headline, `${UTS} ${print_tainted()}`, rule("-"), ...lines];
   if (backtrace) text.push("", "stack backtrace:", where_we_are());
   report({ checker: "lockdep", title: headline, text: text.join("\n"), level: LOGLEVEL_WARNING });
 }
