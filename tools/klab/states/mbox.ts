@@ -75,7 +75,8 @@ function inOrder(source: string, mails: readonly Mail[]): readonly Mail[] {
     ({ text }) => /^Subject: \[[^\]\n]*?(\d+)\/(\d+)\]/m.exec(text)?.slice(1).map(Number) ?? [],
   );
   const total = numbers[0]?.[1];
-  if (total === undefined || numbers.some(([, m]) => m !== total)) return mails;
+  // One patch alone may be meant alone, whatever it was part of.
+  if (mails.length === 1 || total === undefined || numbers.some(([, m]) => m !== total)) return mails;
   for (let n = 1; n <= total; n++) {
     const found = numbers.filter(([k]) => k === n).length;
     if (found === 0) throw new InputError(`${source}: patch ${n}/${total} is missing; give all of the series`);
