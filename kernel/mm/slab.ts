@@ -113,7 +113,7 @@ export function bury(mem: mem_object): void {
 function kmalloc_bucket(size: number): number {
   if (size > 64 && size <= 96) return 96;
   if (size > 128 && size <= 192) return 192;
-  return Math.max(8, 2 ** Math.ceil(Math.log2(size)));
+  return size <= 8 ? 8 : 1 << (32 - Math.clz32(size - 1));
 }
 
 /** Bytes that kmalloc(size) really gives. Source: mm/slab_common.c */

@@ -10,6 +10,7 @@ import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { CACHE } from "../paths.ts";
 import type * as inKernel from "./in-kernel.ts";
+import type * as model from "./model.ts";
 
 /** @entry: an absolute path; no file that it needs may be a module's, for these ask for their own name. @return what it exports */
 export async function loadBundle(entry: string): Promise<object> {
@@ -30,6 +31,10 @@ export async function loadBundle(entry: string): Promise<object> {
   return (await import(pathToFileURL(file).href)) as object;
 }
 
+/** model.ts, bundled. */
+export async function loadModel(): Promise<typeof model> {
+  return (await loadBundle(join(import.meta.dirname, "model.ts"))) as typeof model;
+}
 /** in-kernel.ts, bundled. */
 export async function loadInKernel(): Promise<typeof inKernel> {
   return (await loadBundle(join(import.meta.dirname, "in-kernel.ts"))) as typeof inKernel;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the checkers cost: executions of a model, each from power-on to the end of the last of four tasks. */
-import { loadInKernel } from "./bundle.ts";
+import { loadModel } from "./bundle.ts";
 import { type Effort, type Group, interleave, type Row, type Subject } from "./group.ts";
 
-type Options = Parameters<Awaited<ReturnType<typeof loadInKernel>>["runModel"]>[0];
+type Options = Parameters<Awaited<ReturnType<typeof loadModel>>["runModel"]>[0];
 
 const OFF = "all off";
 const ON = "all on";
@@ -16,7 +16,7 @@ const SUBJECTS: Readonly<Record<string, Options>> = {
 };
 
 async function measure(effort: Effort): Promise<Row[]> {
-  const { runModel } = await loadInKernel();
+  const { runModel } = await loadModel();
   const subjects = Object.entries(SUBJECTS).map(([name, options]): Subject => ({
     name,
     run: (times) => runModel(options, times),
