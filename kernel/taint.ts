@@ -4,6 +4,7 @@ import { per_boot } from "./boot.ts";
 
 export const TAINT_PROPRIETARY_MODULE = 0;
 export const TAINT_FORCED_MODULE = 1;
+export const TAINT_BAD_PAGE = 5;
 export const TAINT_USER = 6;
 export const TAINT_DIE = 7;
 export const TAINT_WARN = 9;
