@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the kernel says when something is wrong: reports of the checkers, WARN(), BUG() and oopses. */
+import { kconfig } from "./arch/kconfig.ts";
 import { per_boot } from "./boot.ts";
 import { bad_access } from "./lib/err_ptr.ts";
 import { type printf_arg, sprintf } from "./lib/vsprintf.ts";
@@ -84,6 +85,11 @@ export function where_we_are(frames: readonly stack_frame[] = stack_trace()): st
   return [dump_stack_print_info(), "Call Trace:", " <TASK>", ...trace, " </TASK>"].join("\n");
 }
 
+/** The stack down to who found that something is wrong. */
+function outside(): stack_frame[] {
+  return stack_trace().filter((f) => f.file !== "kernel/panic.ts");
+}
+
 /**
  * What WARN() prints: the lines, where it is and how it came there; the kernel is tainted from then on.
  * @frames: without those of the checker itself. Source: kernel/panic.c, __warn()
@@ -97,7 +103,7 @@ export function warning(
     /** Its function, if it is one that stacks leave out. */
     readonly at?: string;
   },
-  frames: readonly stack_frame[] = stack_trace().filter((f) => f.file !== "kernel/panic.ts"),
+  frames: readonly stack_frame[] = outside(),
 ): void {
   const place = format_place(frames);
   const position = format_position(frames);
@@ -150,12 +156,22 @@ export function die(checker: string, first: string, detail: readonly string[] = 
 }
 
 export function BUG(): never {
-  const frames = stack_trace();
+  const frames = outside();
   const title = `kernel BUG at ${format_place(frames)}!`;
   return die("bug", `kernel BUG at ${format_position(frames)}!`, ["invalid opcode: 0000 [#1]"], title);
 }
 export function BUG_ON(condition: boolean): void {
   if (condition) BUG();
+}
+
+/**
+ * CHECK_DATA_CORRUPTION() for a condition that holds. @text: a line, with its newline
+ * @return true, as the macro; does not return with CONFIG_BUG_ON_DATA_CORRUPTION
+ */
+export function data_corruption(text: string): boolean {
+  if (!kconfig.CONFIG_BUG_ON_DATA_CORRUPTION) return WARN(true, "%s", text);
+  printk(LOGLEVEL_ERR, "%s", text);
+  return BUG();
 }
 
 function fault_lines(write: boolean, member: string, place: string): string[] {

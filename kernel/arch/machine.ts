@@ -25,6 +25,8 @@ export interface boot_options {
   readonly schedule?: schedule;
   /** Look for data races: every access is recorded, which costs. Changes nothing else. Default false. */
   readonly kcsan?: boolean;
+  /** CONFIG_BUG_ON_DATA_CORRUPTION. Default false: a run that goes on finds more. */
+  readonly bug_on_data_corruption?: boolean;
   /** False switches all checkers off, and the stacks with them: for measuring what they cost. Default true. */
   readonly checkers?: boolean;
   /** Steps after which a run is given up as endless. Default 2 000 000. */
@@ -58,6 +60,7 @@ export function boot(options: boot_options = {}): outcome {
   power.died = false;
   byte_order.little_endian = options.arch === "x86_64";
   kconfig.CONFIG_PM = options.arch === "x86_64";
+  kconfig.CONFIG_BUG_ON_DATA_CORRUPTION = options.bug_on_data_corruption ?? false;
   limits.max_steps = options.max_steps ?? 2_000_000;
   limits.max_seconds = options.max_seconds ?? 3600;
   set_schedule(run_to_block);
