@@ -98,7 +98,7 @@ import {
 } from "#linux/ratelimit.ts";
 import { either, might_sleep } from "#linux/sched.ts";
 import { GFP_ATOMIC, GFP_KERNEL, kasprintf, kfree, kstrdup, kzalloc } from "#linux/slab.ts";
-import { spin_lock, spin_unlock, spinlock } from "#linux/spinlock.ts";
+import { DEFINE_SPINLOCK, spin_lock, spin_unlock } from "#linux/spinlock.ts";
 import {
   __ATTR,
   attribute,
@@ -125,7 +125,7 @@ const s = per_boot(() => ({
   /** CONFIG_IOMMU_DEFAULT_DMA_LAZY, as on x86 */
   iommu_dma_strict: false,
   iommu_device_list: LIST_HEAD(),
-  iommu_device_lock: new spinlock(),
+  iommu_device_lock: DEFINE_SPINLOCK("iommu_device_lock"),
   iommu_probe_device_lock: new_mutex(),
   // Of the two pr_err_ratelimited() of iommu_group_store_type()
   store_type_count: DEFINE_RATELIMIT_STATE(DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST),
