@@ -14,7 +14,7 @@ import {
   iommu_device_sysfs_add,
   iommu_device_sysfs_remove,
   iommu_domain,
-  IOMMU_DOMAIN_DMA,
+  IOMMU_DOMAIN_UNMANAGED,
   iommu_group_get,
   iommu_group_put,
   type iommu_group,
@@ -49,7 +49,7 @@ export interface Temper {
   readonly pgsizes: bigint;
   readonly aperture: readonly [bigint, bigint];
   readonly reserved: readonly (readonly [start: bigint, length: bigint, type: iommu_resv_type])[];
-  /** Sizes may be any power of two, and go whole: what C calls fine-grained super pages. */
+  /** Unmapping a page unmaps all that was mapped with it: what C calls fine-grained super pages. */
   readonly whole?: boolean;
   readonly remaps?: boolean;
   readonly coherent?: boolean;
@@ -64,10 +64,16 @@ export const CALM: Temper = {
   coherent: true,
 };
 
+interface Mapped {
+  readonly phys: bigint;
+  /** Of the mapping that it belongs to. */
+  readonly first: bigint;
+  readonly size: bigint;
+}
 class tiny_domain extends struct("tiny_domain", {
   domain: embed(() => iommu_domain),
-  /** What is mapped, by its first address. */
-  maps: opaque(() => new Map<bigint, { readonly phys: bigint; readonly size: bigint }>()),
+  /** Page by page, of the smallest size. */
+  maps: opaque(() => new Map<bigint, Mapped>()),
 }) {}
 class tiny_iommu extends struct("tiny_iommu", { iommu: embed(() => iommu_device) }) {}
 class tiny_physical extends struct("tiny_physical", { vdev: embed(() => vfio_device) }) {}
@@ -95,7 +101,7 @@ const tinyDomain = (domain: iommu_domain): tiny_domain => container_of(domain, t
 function domainAlloc(type: number): iommu_domain | null {
   const d = kzalloc(tiny_domain, GFP_KERNEL);
   if (!d) return null;
-  if (type !== IOMMU_DOMAIN_DMA) physical.temper = physical.tempers.shift() ?? physical.temper;
+  if (type === IOMMU_DOMAIN_UNMANAGED) physical.temper = physical.tempers.shift() ?? physical.temper;
   const { aperture, pgsizes } = physical.temper;
   d.domain.geometry.aperture_start = aperture[0];
   d.domain.geometry.aperture_end = aperture[1];
@@ -106,37 +112,50 @@ function domainAlloc(type: number): iommu_domain | null {
   physical.domains.push(d);
   return d.domain;
 }
-function mappedAt(d: tiny_domain, iova: bigint): [bigint, { phys: bigint; size: bigint }] | null {
-  for (const [at, m] of d.maps) if (iova >= at && iova < at + m.size) return [at, m];
-  return null;
-}
-function map(domain: iommu_domain, iova: bigint, phys: bigint, size: bigint): number {
-  const d = tinyDomain(domain);
+const pageOf = (domain: iommu_domain): bigint => domain.pgsize_bitmap & -domain.pgsize_bitmap;
+
+function mapPages(
+  domain: iommu_domain,
+  iova: bigint,
+  phys: bigint,
+  pgsize: bigint,
+  count: bigint,
+  _prot: number,
+  _gfp: number,
+  mapped: { value: bigint },
+): number {
+  const { maps } = tinyDomain(domain);
+  const size = pgsize * count;
   if (physical.maps_left-- <= 0) return -ENOMEM;
-  if (mappedAt(d, iova)) return -EINVAL;
-  d.maps.set(iova, { phys, size });
+  for (let at = 0n; at < size; at += pageOf(domain)) {
+    if (maps.has(iova + at)) return -EINVAL;
+    maps.set(iova + at, { phys: phys + at, first: iova, size });
+  }
   say(`map ${iova.toString(16)} ${size.toString(16)}`);
+  mapped.value = size;
   return 0;
 }
-function unmap(domain: iommu_domain, iova: bigint, size: bigint): bigint {
-  const d = tinyDomain(domain);
-  const found = mappedAt(d, iova);
+function unmapPages(domain: iommu_domain, iova: bigint, pgsize: bigint, count: bigint): bigint {
+  const { maps } = tinyDomain(domain);
+  const found = maps.get(iova);
   if (!found) return 0n;
-  const [at, m] = found;
-  d.maps.delete(at);
-  say(`unmap ${at.toString(16)} ${m.size.toString(16)}`);
-  return m.size > size ? m.size : size;
+  const [first, size] = physical.temper.whole ? [found.first, found.size] : [iova, pgsize * count];
+  let at = first;
+  while (at < first + size && maps.delete(at)) at += pageOf(domain);
+  say(`unmap ${first.toString(16)} ${(at - first).toString(16)}`);
+  return at - first;
 }
 const tinyDomainOps: iommu_domain_ops = {
   attach_dev: (domain, dev) => {
     say(`attach ${dev.kobj.name ?? ""} ${physical.domains.indexOf(tinyDomain(domain))}`);
     return physical.attach_result;
   },
-  map,
-  unmap,
+  map_pages: mapPages,
+  unmap_pages: unmapPages,
   iova_to_phys: (domain, iova) => {
-    const found = mappedAt(tinyDomain(domain), iova);
-    return found ? found[1].phys + iova - found[0] : 0n;
+    const offset = iova % pageOf(domain);
+    const found = tinyDomain(domain).maps.get(iova - offset);
+    return found ? found.phys + offset : 0n;
   },
   free: (domain) => {
     const d = tinyDomain(domain);
