@@ -87,6 +87,7 @@ import {
 import { lockdep_assert_held } from "#linux/lockdep.ts";
 import { module_put, try_module_get } from "#linux/module.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
+import { platform_bus_type } from "#linux/platform_device.ts";
 import { NOTIFY_DONE, NOTIFY_OK, notifier_block } from "#linux/notifier.ts";
 import { sprintf } from "#linux/kernel.ts";
 import { pr_debug, pr_err, pr_info, pr_warn } from "#linux/printk.ts";
@@ -178,7 +179,7 @@ const to_iommu_group_attr = (attr: attribute): iommu_group_attribute =>
 const to_iommu_group = (kobj: kobject): iommu_group => container_of(kobj, iommu_group, "kobj");
 
 /** The buses whose devices can be behind an IOMMU, of those that are here. */
-const iommu_buses = (): readonly bus_type[] => [];
+const iommu_buses = (): readonly bus_type[] => [platform_bus_type()];
 
 function iommu_domain_type_str(t: number): string {
   switch (t) {

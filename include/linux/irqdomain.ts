@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// custom: interrupt domains
+// custom: interrupt domains, of which only those of message-signalled interrupts are there
+export { irq_domain } from "../../kernel/irq/msi.ts";
 
 /**
  * Whether nobody can send an interrupt that is not his by a message. The domain for such interrupts that x86 always has lets
