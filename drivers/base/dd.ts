@@ -284,7 +284,7 @@ function* driver_probe_device(drv: device_driver, dev: device): Sleeps<number> {
 }
 
 function* __device_attach_driver(drv: device_driver, dev: device): Sleeps<number> {
-  let ret = driver_match_device(drv, dev);
+  let ret = yield* driver_match_device(drv, dev);
   if (ret === 0) return 0;
   if (ret === -EPROBE_DEFER) {
     dev.can_match = true;
@@ -354,7 +354,7 @@ EXPORT_SYMBOL_GPL(device_driver_attach);
 
 function* __driver_attach(dev: device, drv: device_driver): Sleeps<number> {
   // Always 0: a device that this driver cannot take must not keep it from the others.
-  const ret = driver_match_device(drv, dev);
+  const ret = yield* driver_match_device(drv, dev);
   if (ret === 0) return 0;
   if (ret === -EPROBE_DEFER) {
     dev.can_match = true;
