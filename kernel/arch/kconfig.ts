@@ -3,8 +3,6 @@
 export const kconfig = {
   /** s390 has none: it suspends nothing. */
   CONFIG_PM: false,
-  /** s390's own IOMMU is not here. */
-  CONFIG_INTEL_IOMMU: false,
   /** A list that is none any more stops the task instead of warning, as distributions have it. */
   CONFIG_BUG_ON_DATA_CORRUPTION: false,
 };

@@ -26,9 +26,14 @@ import { vfio_pin_pages } from "#linux/vfio.ts";
 import * as uapi from "#uapi/linux/vfio.ts";
 import { dmar_insert_rmrr } from "../../drivers/iommu/intel/dmar.ts";
 import { boot, found, log, run } from "../../kernel/arch/machine.ts";
+import { type pci_plan, recorded_pci } from "../../kernel/arch/x86/pci_host.ts";
 import { ready_int } from "../../kernel/sched/types.ts";
 import { type program, run_user, type user_process } from "../../kernel/fs/process.ts";
 import { kmemleak_scan, live_objects } from "../../kernel/mm/kmemleak.ts";
+
+import "../../drivers/pci/pci-sysfs.ts";
+import "../../kernel/arch/x86/pci.ts";
+
 import { create, loadTiny, tiny, unloadTiny, UUID } from "./tiny-mdev.ts";
 import { CALM, loadPhysical, physical, type Temper, unloadPhysical } from "./tiny-physical.ts";
 
@@ -36,9 +41,9 @@ const results: unknown[] = [];
 const say = (x: unknown): void => void results.push(x);
 
 /** Runs the program on a machine of its own. @return titles of what the checkers said, leaks included */
-function inUserSpace(body: program): string[] {
+function inUserSpace(body: program, pci: readonly pci_plan[] = []): string[] {
   results.splice(0);
-  boot({ arch: "x86_64" });
+  boot({ arch: "x86_64", pci });
   run_user("init", body);
   const outcome = run();
   if (outcome !== "done") throw new Error([outcome, ...found().map((r) => r.text)].join("\n"));
@@ -256,6 +261,44 @@ test.serial("a group's default domain, as sysfs shows and changes it", (t) => {
     ["DMA-FQ", 6],
     "DMA-FQ\n",
   ]);
+});
+
+const GROUPS = [
+  "0000:00:00.0",
+  "0000:00:05.0",
+  "0000:00:06.0",
+  "0000:00:07.0",
+  "0000:00:08.0",
+  // Functions of one device
+  "0000:00:1f.0 0000:00:1f.2 0000:00:1f.3",
+  "0000:01:00.0",
+  // Behind a bridge that speaks for them
+  "0000:02:00.0 0000:03:01.0 0000:03:02.0 0000:03:03.0",
+];
+test.serial("groups of the recorded machine's PCI devices", (t) => {
+  const reports = inUserSpace(function* (u) {
+    const numbers = (yield* u.ls("/sys/kernel/iommu_groups")).names.map((n) => n.replace(/\W/, ""));
+    for (const n of numbers.sort()) {
+      const { names } = yield* u.ls(`/sys/kernel/iommu_groups/${n}/devices`);
+      say(
+        names
+          .map((name) => name.replace("@", ""))
+          .sort()
+          .join(" "),
+      );
+    }
+    say((yield* u.sysfs_read("/sys/kernel/iommu_groups/1/type")).text);
+    say((yield* u.sysfs_read("/sys/kernel/iommu_groups/5/reserved_regions")).text);
+    say(yield* u.sysfs_write("/sys/kernel/iommu_groups/7/type", "identity"));
+  }, recorded_pci);
+  t.deepEqual(reports, []);
+  t.deepEqual(results, [
+    ...GROUPS,
+    "DMA\n",
+    "0x0000000000000000 0x0000000000ffffff direct-relaxable\n0x00000000fee00000 0x00000000feefffff msi\n",
+    -EINVAL,
+  ]);
+  t.deepEqual(warnings(), ["iommu: Cannot change default domain: Group has more than one device"]);
 });
 
 // Type 1
