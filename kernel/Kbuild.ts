@@ -47,11 +47,17 @@ export const modules: readonly kbuild_module[] = [
   { name: "mbochs", files: ["samples/vfio-mdev/mbochs.ts"] },
 ];
 
-/** Files of drivers/ that are built in and that nothing else would bring in: they register themselves to be run at boot. */
+/** Files that are built in and that nothing else would bring in: they register themselves to be run at boot. */
 export const vmlinux: readonly string[] = [
   "drivers/base/init.ts",
   "drivers/dma-buf/dma-buf.ts",
   "drivers/iommu/iommu.ts",
+  "drivers/iommu/iommu-sysfs.ts",
+  "drivers/iommu/intel/iommu.ts",
+  "drivers/pci/pci-driver.ts",
+  "drivers/pci/pci-sysfs.ts",
+  "drivers/pci/probe.ts",
+  "kernel/arch/x86/pci.ts",
   "drivers/s390/cio/cio.ts",
   "drivers/s390/cio/css.ts",
   "drivers/s390/cio/chsc.ts",
