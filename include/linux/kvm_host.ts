@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // custom: a virtual machine as VFIO and its drivers see it: counted, with crypto masks on s390 and page tracking on x86; it runs nothing
-import type { file } from "./fs.ts";
 import { hlist_head, hlist_node, list_head } from "./list.ts";
 import type { mm_struct } from "./mm.ts";
 import { mutex } from "./mutex.ts";
@@ -55,6 +54,8 @@ export class kvm_arch extends struct("kvm_arch", {
   crypto: embed(() => kvm_s390_crypto),
   gisa_int: embed(() => kvm_s390_gisa_interrupt),
   track_notifier_head: embed(() => kvm_page_track_notifier_head),
+  /** How often each page is tracked; each slot has an array for it in C. */
+  gfn_track: opaque(() => new Map<bigint, number>()),
 }) {}
 
 export interface kvm_memory_slot {
@@ -98,9 +99,6 @@ export const ECA_AIV = 0x00200000;
 
 export const gpa_to_gfn = (gpa: bigint): bigint => gpa >> 12n;
 
-/** What user space opened: the machine of a "kvm-vm" file. */
-export const kvm_of_file = (file: file): kvm => file.private_data as kvm;
-
 export {
   gfn_to_hva,
   gfn_to_memslot,
@@ -119,6 +117,7 @@ export {
 export {
   kvm_page_track_register_notifier,
   kvm_page_track_unregister_notifier,
+  kvm_slot_page_track_add_page,
   kvm_slot_page_track_remove_page,
   KVM_PAGE_TRACK_WRITE,
 } from "../../kernel/virt/kvm_page_track.ts";

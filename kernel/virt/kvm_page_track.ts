@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Who wants to know of a guest's writes. Source: arch/x86/kvm/mmu/page_track.c. No guest runs: nobody ever writes. */
+import { WARN_ON_ONCE } from "#linux/bug.ts";
 import type { kvm, kvm_memory_slot, kvm_page_track_notifier_node as notifier_node } from "#linux/kvm_host.ts";
 import { kvm_page_track_notifier_node } from "#linux/kvm_host.ts";
 import { hlist_add_head, hlist_del, hlist_for_each_entry } from "#linux/list.ts";
@@ -30,8 +31,22 @@ export function* kvm_page_track_unregister_notifier(kvm: kvm, n: notifier_node):
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_unregister_notifier);
 
-/** A page is not tracked any more. There are no shadow page tables that it could be mapped writable in again. */
-export function kvm_slot_page_track_remove_page(_kvm: kvm, _slot: kvm_memory_slot, _gfn: bigint, _mode: number): void {}
+function update_gfn_track(kvm: kvm, gfn: bigint, count: number): void {
+  const val = (kvm.arch.gfn_track.get(gfn) ?? 0) + count;
+  if (WARN_ON_ONCE(val < 0 || val > 0xffff)) return;
+  kvm.arch.gfn_track.set(gfn, val);
+}
+
+/** A page of the guest is tracked. There are no shadow page tables that would have to be write-protected. mmu_lock held. */
+export function kvm_slot_page_track_add_page(kvm: kvm, _slot: kvm_memory_slot, gfn: bigint, _mode: number): void {
+  update_gfn_track(kvm, gfn, 1);
+}
+EXPORT_SYMBOL_GPL(kvm_slot_page_track_add_page);
+
+/** It is not any more. mmu_lock held. */
+export function kvm_slot_page_track_remove_page(kvm: kvm, _slot: kvm_memory_slot, gfn: bigint, _mode: number): void {
+  update_gfn_track(kvm, gfn, -1);
+}
 EXPORT_SYMBOL_GPL(kvm_slot_page_track_remove_page);
 
 /** A slot goes: everybody who tracks pages is told. kvm->slots_lock held. May sleep. */
