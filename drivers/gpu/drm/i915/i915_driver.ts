@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
  * i915, in place of drivers/gpu/drm/i915/i915_driver.c: a driver that brings its device with it, a Skylake GT2 that is not there, as
- * /sys/devices/i915/0000:00:02.0. It lets GVT-g in, as with enable_gvt=1, and does nothing else.
+ * /sys/devices/i915/0000:00:02.0, and a bus of its own instead of PCI. It lets GVT-g in, as with enable_gvt=1, and does nothing else.
  */
 import { debugfs_create_dir, debugfs_remove, type dentry } from "#linux/debugfs.ts";
 import {
+  bus_register,
+  bus_type,
+  bus_unregister,
+  dev_get_drvdata,
   dev_set_drvdata,
   dev_set_name,
   device,
+  device_driver,
   device_register,
   device_unregister,
+  driver_register,
+  driver_unregister,
   put_device,
   root_device_register,
   root_device_unregister,
@@ -35,7 +42,7 @@ import {
 } from "#linux/pci.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import { set_byte_at, set_u16_at, set_u32_at } from "#linux/string.ts";
-import { kbuf, type Sleeps } from "#linux/types.ts";
+import { initialise, kbuf, type Sleeps } from "#linux/types.ts";
 import { drm_i915_private, I915_NUM_ENGINES } from "./i915_drv.ts";
 import { intel_gvt_driver_remove, intel_gvt_init, PCI_CFG_SPACE_EXP_SIZE } from "./intel_gvt.ts";
 
@@ -50,12 +57,22 @@ const MSI_CAP = 0xac;
 const PM_CAP = 0xd0;
 const ENGINES = ["rcs0", "bcs0", "vcs0", "vecs0"];
 
-const s = per_boot(() => ({
-  root: null as device | null,
-  dev: new device(),
-  i915: null as drm_i915_private | null,
-  dri: null as dentry | null,
-}));
+const s = per_boot(() => {
+  const bus = initialise(new bus_type(), { name: "i915" });
+  return {
+    bus,
+    driver: initialise(new device_driver(), {
+      name: "i915",
+      bus,
+      owner: THIS_MODULE,
+      probe: i915_driver_probe,
+      remove: i915_driver_remove,
+    }),
+    root: null as device | null,
+    dev: new device(),
+    dri: null as dentry | null,
+  };
+});
 
 /* The bytes that the device's configuration space begins with. */
 function skylake_config_space(): kbuf {
@@ -78,7 +95,6 @@ function* i915_driver_probe(dev: device): Sleeps<number> {
   const i915 = kzalloc(drm_i915_private, GFP_KERNEL);
   if (!i915) return -ENOMEM;
 
-  s.i915 = i915;
   i915.drm.dev = dev;
   i915.graphics_ver = 9;
   i915.msi_cap = MSI_CAP;
@@ -105,41 +121,55 @@ function* i915_driver_probe(dev: device): Sleeps<number> {
   return yield* intel_gvt_init(i915, skylake_config_space());
 }
 
-function* i915_driver_remove(i915: drm_i915_private): Sleeps {
+function* i915_driver_remove(dev: device): Sleeps<number> {
+  const i915 = dev_get_drvdata<drm_i915_private>(dev)!;
+
   yield* intel_gvt_driver_remove(i915);
   debugfs_remove(i915.drm.debugfs_root);
   kfree(i915);
+  return 0;
 }
 
 /** It is a static. */
 function no_release(_dev: device): void {}
 
 function* i915_init(): Sleeps<number> {
-  const root = yield* root_device_register("i915", THIS_MODULE);
-  if (IS_ERR(root)) return PTR_ERR(root);
-  s.root = root;
-  s.dri = debugfs_create_dir("dri", null);
-  s.dev.parent = root;
-  s.dev.release = no_release;
-  dev_set_name(s.dev, "0000:00:02.0");
-  let ret = yield* device_register(s.dev);
-  if (ret) {
-    yield* put_device(s.dev);
-  } else {
-    ret = yield* i915_driver_probe(s.dev);
-    if (!ret) return 0;
-    yield* device_unregister(s.dev);
+  let ret = yield* bus_register(s.bus);
+  if (ret) return ret;
+  err_bus: {
+    s.root = yield* root_device_register("i915", THIS_MODULE);
+    if (IS_ERR(s.root)) {
+      ret = PTR_ERR(s.root);
+      break err_bus;
+    }
+    err_root: {
+      s.dri = debugfs_create_dir("dri", null);
+      s.dev.parent = s.root;
+      s.dev.bus = s.bus;
+      s.dev.release = no_release;
+      dev_set_name(s.dev, "0000:00:02.0");
+      ret = yield* device_register(s.dev);
+      if (ret) {
+        yield* put_device(s.dev);
+        break err_root;
+      }
+      ret = yield* driver_register(s.driver);
+      if (!ret) return 0;
+      yield* device_unregister(s.dev);
+    }
+    debugfs_remove(s.dri);
+    yield* root_device_unregister(s.root);
   }
-  debugfs_remove(s.dri);
-  yield* root_device_unregister(root);
+  yield* bus_unregister(s.bus);
   return ret;
 }
 
 function* i915_exit(): Sleeps {
-  yield* i915_driver_remove(s.i915!);
+  yield* driver_unregister(s.driver);
   yield* device_unregister(s.dev);
   debugfs_remove(s.dri);
   yield* root_device_unregister(s.root!);
+  yield* bus_unregister(s.bus);
 }
 
 module_init(i915_init);
