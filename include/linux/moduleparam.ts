@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// custom: parameters of modules, as files; there is no command line that would set them at load
+// custom: parameters of modules, as files and at load
 export {
   type kernel_param,
   type kernel_param_ops,

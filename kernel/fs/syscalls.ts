@@ -232,8 +232,9 @@ export abstract class syscalls extends process_base {
   }
 
   /** @name: of the module, without ".ko" */
-  finit_module(name: string): Sleeps<number> {
-    return this.syscall(() => (capable(CAP_SYS_MODULE) ? finit_module(name) : ready_int(-EPERM)), "finit_module");
+  /** @args: parameters, `name=value` with blanks between */
+  finit_module(name: string, args = ""): Sleeps<number> {
+    return this.syscall(() => (capable(CAP_SYS_MODULE) ? finit_module(name, args) : ready_int(-EPERM)), "finit_module");
   }
   delete_module(name: string, flags = 0): Sleeps<number> {
     return this.syscall(

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** Parameters of modules: their values as text. Parameters given at load are not there. Source: kernel/params.c */
+/** Parameters of modules: their values as text. Source: kernel/params.c */
 import { EINVAL } from "#linux/errno.ts";
+import { pr_err, pr_warn } from "../printk.ts";
 import { kstrtoint, kstrtouint, type parsed } from "../lib/kstrtox.ts";
-import type { kernel_param_ops } from "../modpost.ts";
+import type { kernel_param_ops, module } from "../modpost.ts";
 
 export type { kernel_param, kernel_param_ops } from "../modpost.ts";
 
@@ -42,4 +43,22 @@ export function param_bool<K extends string>(of: in_struct<K, boolean>, member: 
     return 0;
   };
   return { get: () => (of()[member] ? "Y" : "N"), set };
+}
+
+/** Sets what was given when a module is loaded: `name=value`, or a name alone for yes, with blanks between. @return 0 or errno */
+export function parse_args(mod: module, args: string): number {
+  for (const arg of args.split(/\s+/).filter(Boolean)) {
+    const [, name = "", val] = /^([^=]*)(?:=(.*))?$/.exec(arg) ?? [];
+    const param = mod.params.find((p) => p.name.replaceAll("-", "_") === name.replaceAll("-", "_"));
+    if (!param) {
+      pr_warn("%s: unknown parameter '%s' ignored\n", mod.name, name);
+      continue;
+    }
+    const ret = param.ops.set(val ?? "1");
+    if (ret) {
+      pr_err("%s: `%s' invalid for parameter `%s'\n", mod.name, val ?? "", name);
+      return ret;
+    }
+  }
+  return 0;
 }
