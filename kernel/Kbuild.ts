@@ -42,6 +42,15 @@ export const modules: readonly kbuild_module[] = [
       "drivers/s390/cio/vfio_ccw_parent.ts",
     ],
   },
+  {
+    name: "vfio_pci_core",
+    files: [
+      "drivers/vfio/pci/vfio_pci_core.ts",
+      "drivers/vfio/pci/vfio_pci_config.ts",
+      "drivers/vfio/pci/vfio_pci_priv.ts",
+    ],
+  },
+  { name: "vfio_pci", files: ["drivers/vfio/pci/vfio_pci.ts"] },
   { name: "mtty", files: ["samples/vfio-mdev/mtty.ts"] },
   { name: "mdpy", files: ["samples/vfio-mdev/mdpy.ts", "samples/vfio-mdev/mdpy-defs.ts"] },
   { name: "mbochs", files: ["samples/vfio-mdev/mbochs.ts"] },
