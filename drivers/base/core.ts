@@ -87,7 +87,7 @@ import {
 } from "#linux/ratelimit.ts";
 import { either } from "#linux/sched.ts";
 import { GFP_KERNEL, kfree, kstrdup, kzalloc } from "#linux/slab.ts";
-import { spin_lock, spin_unlock } from "#linux/spinlock.ts";
+import { spin_lock, spin_lock_init, spin_unlock } from "#linux/spinlock.ts";
 import { S_IRUGO, S_IWUGO } from "#linux/stat.ts";
 import {
   type attribute,
@@ -117,6 +117,7 @@ import { bus_add_device, bus_probe_device, bus_remove_device } from "./bus.ts";
 import { device_pm_init } from "./power/power.ts";
 import { dpm_sysfs_add, dpm_sysfs_remove } from "./power/sysfs.ts";
 import { device_block_probing, driver_deferred_probe_del, wait_for_device_probe } from "./dd.ts";
+import { devres_release_all } from "./devres.ts";
 
 const { per_boot, EXPORT_SYMBOL, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
@@ -172,6 +173,8 @@ export function kobj_to_dev(kobj: kobject): device {
 function* device_release(kobj: kobject): Sleeps {
   const dev = kobj_to_dev(kobj);
   const p = dev.p;
+  // Of devices that were driven without a driver.
+  yield* devres_release_all(dev);
   if (dev.release) yield* either(dev.release(dev));
   else if (dev.type?.release) yield* either(dev.type.release(dev));
   else if (dev.class?.dev_release) yield* either(dev.class.dev_release(dev));
@@ -359,6 +362,8 @@ export function device_initialize(dev: device): void {
   kobject_init(dev.kobj, device_ktype);
   mutex_init(dev.mutex, "&dev->mutex");
   lockdep_set_novalidate_class(dev.mutex);
+  spin_lock_init(dev.devres_lock);
+  INIT_LIST_HEAD(dev.devres_head);
   device_pm_init(dev);
 }
 EXPORT_SYMBOL_GPL(device_initialize);

@@ -3,7 +3,7 @@
  * Devices and drivers finding each other and parting. Source: drivers/base/dd.c
  *
  * Not here: asynchronous probing (all is synchronous), device links, pin control, power domains,
- * managed resources, sync_state, device coredumps, the time limit of deferred probes.
+ * sync_state, device coredumps, the time limit of deferred probes.
  */
 import {
   BUS_NOTIFY_BIND_DRIVER,
@@ -13,6 +13,7 @@ import {
   BUS_NOTIFY_UNBOUND_DRIVER,
   bus_for_each_dev,
   bus_for_each_drv,
+  dev_crit,
   dev_err,
   dev_name,
   dev_set_drvdata,
@@ -52,6 +53,7 @@ import { init_waitqueue_head, wait_event, wait_queue_head, wake_up_all } from "#
 import { flush_work, INIT_WORK, schedule_work, work_struct } from "#linux/workqueue.ts";
 import { device_private, driver_match_device, to_device_private_driver } from "./base.ts";
 import { bus_probe_device } from "./bus.ts";
+import { devres_release_all } from "./devres.ts";
 
 const { per_boot, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
@@ -181,6 +183,7 @@ export function* device_bind_driver(dev: device): Sleeps<number> {
 EXPORT_SYMBOL_GPL(device_bind_driver);
 
 function* device_unbind_cleanup(dev: device): Sleeps {
+  yield* devres_release_all(dev);
   dev.driver = null;
   dev_set_drvdata(dev, null);
   yield* pm_runtime_reinit(dev);
@@ -206,6 +209,10 @@ function* call_driver_probe(dev: device, drv: device_driver): Sleeps<number> {
 function* really_probe(dev: device, drv: device_driver): Sleeps<number> {
   if (s.defer_all_probes) return -EPROBE_DEFER;
   let ret: number;
+  if (!list_empty(dev.devres_head)) {
+    dev_crit(dev, "Resources present before probing\n");
+    return -EBUSY;
+  }
   dev.driver = drv;
   pinctrl_bind_failed: {
     if (dev.bus!.dma_configure) {

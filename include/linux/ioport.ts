@@ -54,3 +54,4 @@ export {
   request_resource,
   request_resource_conflict,
 } from "../../kernel/resource.ts";
+export { devm_release_mem_region, devm_request_mem_region } from "../../kernel/resource_devres.ts";

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // dup: PCI; without CardBus, ACPI, power management of platforms, ASPM, AER, hotplug slots and SR-IOV
+// First of all: drivers need the numbers when they are loaded
+export * from "#uapi/linux/pci_regs.ts";
+export * from "#linux/pci_ids.ts";
 import { atomic_read, atomic_t } from "./atomic.ts";
 import {
   dev_dbg,
@@ -16,6 +19,7 @@ import { device_driver } from "./device/driver.ts";
 import { EINVAL, EIO, ENODEV, ENOENT, ENOSPC, ENOTTY, ERANGE } from "./errno.ts";
 import { resource, resource_size } from "./ioport.ts";
 import { hlist_head, list_head } from "./list.ts";
+import { PCI_ANY_ID } from "./pci_ids.ts";
 import type { printf_arg } from "./printk.ts";
 import { spinlock_t } from "./spinlock.ts";
 import type { attribute_groups, bin_attribute } from "./sysfs.ts";
@@ -44,8 +48,7 @@ import {
   PCI_HEADER_TYPE_CARDBUS,
 } from "#uapi/linux/pci_regs.ts";
 
-export * from "#uapi/linux/pci_regs.ts";
-export * from "#linux/pci_ids.ts";
+import { pci_bus_type } from "../../drivers/pci/pci-driver.ts";
 
 /** Where a value goes that is read: `u8 *`, `u16 *` or `u32 *`. */
 export interface config_value {
@@ -56,8 +59,7 @@ export const PCI_SLOT = (devfn: number): number => (devfn >> 3) & 0x1f;
 export const PCI_FUNC = (devfn: number): number => devfn & 0x07;
 export const PCI_DEVFN = (slot: number, func: number): number => ((slot & 0x1f) << 3) | (func & 0x07);
 export const PCI_DEVID = (bus: number, devfn: number): number => ((bus & 0xff) << 8) | devfn;
-
-export const PCI_ANY_ID = 0xffffffff;
+export const PCI_BUS_NUM = (x: number): number => (x >> 8) & 0xff;
 
 /* The resources of a device: BARs, ROM, and the windows of a bridge. */
 export const PCI_STD_RESOURCES = 0;
@@ -328,6 +330,10 @@ export class pci_driver extends struct("pci_driver", {
   driver_managed_dma: bool(),
 }) {}
 export const to_pci_driver = (drv: device_driver): pci_driver => container_of(drv, pci_driver, "driver");
+
+export const dev_is_pci = (d: device): boolean => d.bus === pci_bus_type();
+/** Without quirks of devices that use each other's requester IDs. */
+export const pci_devs_are_dma_aliases = (_dev1: pci_dev, _dev2: pci_dev): boolean => false;
 
 export const pci_name = (pdev: pci_dev): string => dev_name(pdev.dev) ?? "";
 export const pci_dev_id = (dev: pci_dev): number => PCI_DEVID(dev.bus!.number, dev.devfn);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // dup: numbers of PCI classes and vendors
+export const PCI_ANY_ID = 0xffffffff;
 export const PCI_CLASS_NOT_DEFINED = 0x0000;
 export const PCI_BASE_CLASS_DISPLAY = 0x03;
 export const PCI_CLASS_DISPLAY_VGA = 0x0300;
 export const PCI_CLASS_DISPLAY_OTHER = 0x0380;
 export const PCI_CLASS_BRIDGE_HOST = 0x0600;
+export const PCI_CLASS_BRIDGE_ISA = 0x0601;
 export const PCI_CLASS_BRIDGE_PCI = 0x0604;
+export const PCI_CLASS_SERIAL_USB = 0x0c03;
 export const PCI_VENDOR_ID_REDHAT = 0x1b36;
 export const PCI_SUBVENDOR_ID_REDHAT_QUMRANET = 0x1af4;
 export const PCI_SUBDEVICE_ID_QEMU = 0x1100;

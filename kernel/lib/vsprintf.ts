@@ -25,7 +25,8 @@ function pointer(v: printf_arg, kind: string): string {
     const err = PTR_ERR(v);
     return err ? String(err) : "0";
   }
-  if (/^[Rr]/.test(kind) && is_resource(v)) return resource_text(v, kind);
+  if (/^[Rr]/.test(kind) && v instanceof kobj_memory && "flags" in v)
+    return resource_text(v as a_resource & kobj_memory, kind);
   if (v === null || v === undefined) return kind.startsWith("x") ? "0".repeat(16) : "(null)".padStart(16);
   return integer(v).toString(16).padStart(16, "0");
 }
@@ -35,9 +36,6 @@ interface a_resource {
   readonly start: bigint;
   readonly end: bigint;
   readonly flags: number;
-}
-function is_resource(v: printf_arg): v is kobj_memory & a_resource {
-  return v instanceof kobj_memory && "start" in v && "end" in v && "flags" in v;
 }
 /** The kinds of resources: bit of the flags, word, and how its numbers are printed. */
 const RESOURCES = [
