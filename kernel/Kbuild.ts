@@ -43,6 +43,15 @@ export const modules: readonly kbuild_module[] = [
     ],
   },
   {
+    name: "vfio_pci_core",
+    files: [
+      "drivers/vfio/pci/vfio_pci_core.ts",
+      "drivers/vfio/pci/vfio_pci_config.ts",
+      "drivers/vfio/pci/vfio_pci_priv.ts",
+    ],
+  },
+  { name: "vfio_pci", files: ["drivers/vfio/pci/vfio_pci.ts"] },
+  {
     name: "vfio_ap",
     files: [
       "drivers/s390/crypto/vfio_ap_drv.ts",

@@ -185,7 +185,7 @@ test.serial("a container gives its objects to VFIO, all in one set; they go with
     say(yield* loadModules(u, DPRC), yield* bind(u, DPRC), yield* devices(u));
     for (const d of [DPRC, DPNI, DPIO])
       say(yield* driverOf(u, d), (yield* u.sysfs_read(`${sysDevice(d)}/driver_override`)).text.trim());
-    say(yield* u.delete_module("vfio_fsl_mc", 0) === 0 || "stays");
+    say((yield* u.delete_module("vfio_fsl_mc", 0)) === 0 || "stays");
     say(yield* unloadModules(u, { ...DPRC, modules: DPRC.modules.slice(0, -1) }), yield* devices(u));
   });
   // rmmod takes the driver from the container, and that the objects
