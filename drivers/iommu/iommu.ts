@@ -5,6 +5,7 @@
  * Not here: faults that devices report, firmware specifications, shared virtual addresses, scatter lists, tracepoints and the
  * command line.
  */
+import { amba_bustype } from "#linux/amba/bus.ts";
 import type { device } from "#linux/device.ts";
 import {
   dev_err,
@@ -199,7 +200,8 @@ const to_iommu_group_attr = (attr: attribute): iommu_group_attribute =>
 const to_iommu_group = (kobj: kobject): iommu_group => container_of(kobj, iommu_group, "kobj");
 
 /** The buses whose devices can be behind an IOMMU, of those that this machine has. */
-const iommu_buses = (): readonly bus_type[] => [platform_bus_type(), pci_bus_type()].filter((bus) => bus.p !== null);
+const iommu_buses = (): readonly bus_type[] =>
+  [platform_bus_type(), pci_bus_type(), amba_bustype()].filter((bus) => bus.p !== null);
 
 function iommu_domain_type_str(t: number): string {
   switch (t) {
