@@ -9,11 +9,15 @@ export const PCI_CAP_ID_INVALID = 0xff;
 /** Default virtual access. */
 export const PCI_CAP_ID_INVALID_VIRT = 0xfe;
 
+/** @inline */
 export function vfio_pci_is_vga(pdev: pci_dev): boolean {
   return pdev.class >> 8 === PCI_CLASS_DISPLAY_VGA;
 }
 
-/** For what of the driver is not ported yet: says so in the log. @return -ENOTTY */
+/**
+ * For what of the driver is not ported yet: says so in the log. @return -ENOTTY
+ * @inline
+ */
 export function not_there_yet(vdev: vfio_pci_core_device, what: string): number {
   pci_warn(vdev.pdev!, "%s is not there yet\n", what);
   return -ENOTTY;

@@ -22,6 +22,8 @@ const MEMORY: readonly OwnMemory[] = [
 ];
 const STACK = ["vfio", "vfio_iommu_type1", "mdev"];
 const SAMPLES = ["mtty", "mdpy", "mbochs"];
+/** What a device of the PCI bus needs to be given to user space. */
+const PCI = ["vfio", "vfio_virqfd", "vfio_pci_core", "vfio_pci"];
 
 /** Whether a trace is of this format: its records are numbered. */
 export function isX86(records: readonly GoldenRecord[]): boolean {
@@ -40,6 +42,10 @@ function driversOf({ args }: GoldenRecord): readonly string[] {
   );
   return words.flatMap((word) => DRIVERS.get(word) ?? []);
 }
+
+/** Whether a record is about the PCI bus, or a device on it. */
+const isAboutPci = ({ args }: GoldenRecord): boolean =>
+  Object.values(args).some((v) => typeof v === "string" && v.startsWith("/sys/bus/pci/"));
 
 /** `n step`: a name alone may come twice. */
 const nameOf = ({ said, step }: GoldenRecord): string => `${String(said["n"])} ${step}`;
@@ -176,6 +182,7 @@ class X86Replay {
           [...STACK, ...drivers].filter((name) => !loads.has(name)),
           side,
         );
+      if (isAboutPci(record)) yield* this.#load(a, PCI, side);
       const got = yield* this.#performed(a, record);
       yield* a.u.sleep_ms(SETTLE_MS);
       if (got === null) {
