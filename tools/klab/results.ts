@@ -96,7 +96,11 @@ export function keepResults(dir: string, file: string, results: FileResults, fol
     writeFileSync(making, JSON.stringify(results));
     renameSync(making, path);
   } catch {
-    rmSync(making, { force: true });
+    try {
+      rmSync(making, { force: true });
+    } catch {
+      // Nor is there anything to remove.
+    }
   }
 }
 
