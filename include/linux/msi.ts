@@ -2,6 +2,7 @@
 // custom: message-signalled interrupts
 export {
   irq_domain,
+  irq_domain_add_msi_remap,
   msi_desc,
   msi_domain_alloc_irqs,
   msi_domain_free_irqs,

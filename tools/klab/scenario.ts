@@ -18,6 +18,16 @@ export interface Report {
   readonly checker: string;
   readonly title: string;
   readonly text: string;
+  /** The task that it was about, its CPU, and the function; the line in its file where `set_source_lines()` was told. */
+  readonly pid?: number;
+  readonly comm?: string;
+  readonly cpu?: number;
+  readonly at?: {
+    readonly name: string;
+    readonly file: string;
+    readonly module: string | null;
+    readonly line: number | null;
+  } | null;
   /** The allocation that was made to fail, by the function that asked for it. */
   readonly fault?: string;
 }
@@ -165,9 +175,7 @@ function bootOnce<K extends RunnableKernel>(
   // Copies: the next boot starts over with the kernel's own.
   return {
     outcome,
-    reports: kernel
-      .found()
-      .map(({ checker, title, text }) => ({ checker, title, text, ...(fault === undefined ? {} : { fault }) })),
+    reports: kernel.found().map((report) => ({ ...report, ...(fault === undefined ? {} : { fault }) })),
     log: kernel.log().map(({ level, ns, text }) => ({ level, ns, text })),
     events: events.map(({ name, ns, pid, comm, text }) => ({ name, ns, pid, comm, text })),
     results,

@@ -2,8 +2,9 @@
 /** States: the base and the patches of a version, or a folder of the user's own, as a folder that can be loaded. */
 import { readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
+import type { SourceMapPayload } from "node:module";
 import { dirname, join, resolve } from "node:path";
-import { transform, version as esbuildVersion } from "esbuild";
+import { transform, type TransformOptions, transformSync, version as esbuildVersion } from "esbuild";
 import { InputError } from "../errors.ts";
 import { CACHE, PATCHES, ROOT } from "../paths.ts";
 import { materialise } from "./cache.ts";
@@ -46,15 +47,23 @@ const LAYOUT = ["index.ts", "kbuild.ts", "link.ts", "../source/summary.ts", "../
 const translated = new Map<string, Promise<string>>();
 
 /** TypeScript to JavaScript, file by file: types go, everything else stays. */
+function translation(path: string): TransformOptions {
+  return {
+    loader: "ts",
+    target: "es2023",
+    sourcefile: path,
+    tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
+  };
+}
+/** Where what translate() made of a file comes from. Not kept with the states: few runs show a line. */
+export function sourceMapOf(path: string, text: string): SourceMapPayload {
+  const { map } = transformSync(text, { ...translation(path), sourcemap: "external" });
+  return JSON.parse(map) as SourceMapPayload;
+}
 function translate(path: string, text: string): Promise<string> {
   let code = translated.get(text);
   if (!code) {
-    code = transform(text, {
-      loader: "ts",
-      target: "es2023",
-      sourcefile: path,
-      tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
-    }).then(
+    code = transform(text, translation(path)).then(
       (result) => result.code,
       (error: Error) => {
         throw new InputError(`${path} does not compile: ${error.message.split("\n")[1] ?? error.message}`);
