@@ -55,7 +55,8 @@ import {
   iommu_resv_region,
   type iommu_resv_type,
 } from "#linux/iommu.ts";
-import { __ffs, fls64, GENMASK_ULL } from "#linux/bitops.ts";
+import { type bitmap, new_bitmap } from "#linux/bitmap.ts";
+import { __ffs, fls64, GENMASK_ULL, test_and_set_bit } from "#linux/bitops.ts";
 import { BUG_ON, WARN, WARN_ON, WARN_ON_ONCE } from "#linux/bug.ts";
 import {
   kernel_kobj,
@@ -86,13 +87,31 @@ import {
   list_splice,
 } from "#linux/list.ts";
 import { fsl_mc_bus_type, fsl_mc_cont_dev } from "#linux/fsl/mc.ts";
-import { kconfig } from "#linux/kconfig.ts";
 import { lockdep_assert_held } from "#linux/lockdep.ts";
 import { module_put, try_module_get } from "#linux/module.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
+import {
+  dev_is_pci,
+  PCI_ACS_CR,
+  PCI_ACS_RR,
+  PCI_ACS_SV,
+  PCI_ACS_UF,
+  PCI_ANY_ID,
+  PCI_SLOT,
+  pci_acs_enabled,
+  pci_acs_path_enabled,
+  pci_bus_type,
+  type pci_dev,
+  pci_dev_put,
+  pci_devs_are_dma_aliases,
+  pci_for_each_dma_alias,
+  pci_get_device,
+  pci_is_root_bus,
+  to_pci_dev,
+} from "#linux/pci.ts";
+import { platform_bus_type } from "#linux/platform_device.ts";
 import { NOTIFY_DONE, NOTIFY_OK, notifier_block } from "#linux/notifier.ts";
 import { sprintf } from "#linux/kernel.ts";
-import { platform_bus_type } from "#linux/platform_device.ts";
 import { pr_debug, pr_err, pr_info, pr_warn } from "#linux/printk.ts";
 import {
   __ratelimit,
@@ -181,12 +200,9 @@ const to_iommu_group_attr = (attr: attribute): iommu_group_attribute =>
   container_of(attr, iommu_group_attribute, "attr");
 const to_iommu_group = (kobj: kobject): iommu_group => container_of(kobj, iommu_group, "kobj");
 
-/** The buses whose devices can be behind an IOMMU, of those that are here. */
-const iommu_buses = (): readonly bus_type[] => [
-  platform_bus_type(),
-  ...(kconfig.CONFIG_ARM_AMBA ? [amba_bustype()] : []),
-  ...(kconfig.CONFIG_FSL_MC_BUS ? [fsl_mc_bus_type()] : []),
-];
+/** The buses whose devices can be behind an IOMMU, of those that this machine has. */
+const iommu_buses = (): readonly bus_type[] =>
+  [platform_bus_type(), pci_bus_type(), amba_bustype(), fsl_mc_bus_type()].filter((bus) => bus.p !== null);
 
 function iommu_domain_type_str(t: number): string {
   switch (t) {
@@ -941,11 +957,119 @@ export function iommu_group_id(group: iommu_group): number {
 }
 EXPORT_SYMBOL_GPL(iommu_group_id);
 
+/** What ACS has to give for devices to be apart: nobody speaks for another or reaches another but through the IOMMU. */
+const REQ_ACS_FLAGS = PCI_ACS_SV | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF;
+
+/** The group of a function of the same device that is not apart, or that has an alias in a group. @devfns: looked at */
+function* get_pci_function_alias_group(pdev: pci_dev, devfns: bitmap): Sleeps<iommu_group | null> {
+  let tmp: pci_dev | null = null;
+
+  if (!pdev.multifunction || pci_acs_enabled(pdev, REQ_ACS_FLAGS)) return null;
+
+  while ((tmp = yield* pci_get_device(PCI_ANY_ID, PCI_ANY_ID, tmp))) {
+    if (
+      tmp === pdev ||
+      tmp.bus !== pdev.bus ||
+      PCI_SLOT(tmp.devfn) !== PCI_SLOT(pdev.devfn) ||
+      pci_acs_enabled(tmp, REQ_ACS_FLAGS)
+    )
+      continue;
+
+    const group: iommu_group | null = yield* get_pci_alias_group(tmp, devfns);
+    if (group) {
+      yield* pci_dev_put(tmp);
+      return group;
+    }
+  }
+
+  return null;
+}
+
+/** The group of a device, or of one that shares requester IDs with it. */
+function* get_pci_alias_group(pdev: pci_dev, devfns: bitmap): Sleeps<iommu_group | null> {
+  let tmp: pci_dev | null = null;
+
+  if (test_and_set_bit(pdev.devfn & 0xff, devfns)) return null;
+
+  const own = iommu_group_get(pdev.dev);
+  if (own) return own;
+
+  while ((tmp = yield* pci_get_device(PCI_ANY_ID, PCI_ANY_ID, tmp))) {
+    if (tmp === pdev || tmp.bus !== pdev.bus) continue;
+
+    if (pci_devs_are_dma_aliases(pdev, tmp)) {
+      let group: iommu_group | null = yield* get_pci_alias_group(tmp, devfns);
+      if (group) {
+        yield* pci_dev_put(tmp);
+        return group;
+      }
+
+      group = yield* get_pci_function_alias_group(tmp, devfns);
+      if (group) {
+        yield* pci_dev_put(tmp);
+        return group;
+      }
+    }
+  }
+
+  return null;
+}
+
+interface group_for_pci_data {
+  pdev: pci_dev;
+  group: iommu_group | null;
+}
+
+/** The last device seen; a group on the way ends the search. */
+function get_pci_alias_or_group(pdev: pci_dev, _alias: number, data: group_for_pci_data): number {
+  data.pdev = pdev;
+  data.group = iommu_group_get(pdev.dev);
+
+  return data.group !== null ? 1 : 0;
+}
+
 /** A group for each device. @return the group or ERR_PTR. Context: may sleep. Source: drivers/iommu/iommu.c */
 export function generic_device_group(_dev: device): Sleeps<iommu_group> {
   return iommu_group_alloc();
 }
 EXPORT_SYMBOL_GPL(generic_device_group);
+
+/**
+ * The group of a PCI device: alone, or with all that it cannot be told or kept apart from.
+ * @return the group or ERR_PTR. Context: may sleep. Source: drivers/iommu/iommu.c
+ */
+export function* pci_device_group(dev: device): Sleeps<iommu_group> {
+  const devfns = new_bitmap(256);
+
+  if (WARN_ON(!dev_is_pci(dev))) return ERR_PTR(-EINVAL);
+
+  // Whose requester ID its DMA has, up to the root
+  const data: group_for_pci_data = { pdev: to_pci_dev(dev), group: null };
+  if (yield* pci_for_each_dma_alias(data.pdev, get_pci_alias_or_group, data)) return data.group!;
+
+  let pdev = data.pdev;
+
+  // Up to where nobody can reach his neighbour
+  for (let bus = pdev.bus!; !pci_is_root_bus(bus); bus = bus.parent!) {
+    if (!bus.self) continue;
+
+    if (pci_acs_path_enabled(bus.self, null, REQ_ACS_FLAGS)) break;
+
+    pdev = bus.self;
+
+    const group = iommu_group_get(pdev.dev);
+    if (group) return group;
+  }
+
+  let group = yield* get_pci_alias_group(pdev, devfns);
+  if (group) return group;
+
+  group = yield* get_pci_function_alias_group(pdev, devfns);
+  if (group) return group;
+
+  return yield* iommu_group_alloc();
+}
+EXPORT_SYMBOL_GPL(pci_device_group);
 
 /** The group of the container. @return the group or ERR_PTR. Context: may sleep. Source: drivers/iommu/iommu.c */
 export function* fsl_mc_device_group(dev: device): Sleeps<iommu_group> {

@@ -253,6 +253,7 @@ export {
   iommu_present,
   iommu_probe_device,
   iommu_put_resv_regions,
+  pci_device_group,
   iommu_release_device,
   iommu_set_dma_strict,
   iommu_unmap,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Power-on, running, power-off: the machine as the tools see it. */
 import { reset_statics } from "../boot.ts";
+import { checkers } from "../checkers.ts";
 import { kcsan_init } from "../kcsan/access.ts";
 import { byte_order } from "../lib/bytestruct.ts";
 import { type kernel_report, oops, reports } from "../panic.ts";
@@ -16,17 +17,27 @@ import { advance_clock, run_expired } from "../time/timer.ts";
 import { run_initcalls } from "../init.ts";
 import { board, type board_name } from "./arm64/board.ts";
 import { kconfig } from "./kconfig.ts";
+import { type pci_plan, set_pci_plan } from "./x86/pci_host.ts";
+import { type ap_plan, ap_power_on } from "./s390/ap.ts";
 
 export interface boot_options {
   /** Default 2. */
   readonly cpus?: number;
   /** Default s390x, which is big-endian. */
   readonly arch?: "s390x" | "x86_64" | "arm64";
+  /** What is on the PCI bus of an x86_64 machine. Default nothing. */
+  readonly pci?: readonly pci_plan[];
+  /** Crypto adapters of an s390 machine; none if not given, nor the instructions for them. */
+  readonly ap?: ap_plan;
   /** Of arm64: a server with a card and a DMA engine, the default, or a network processor with a Management Complex. */
   readonly board?: board_name;
   readonly schedule?: schedule;
   /** Look for data races: every access is recorded, which costs. Changes nothing else. Default false. */
   readonly kcsan?: boolean;
+  /** CONFIG_BUG_ON_DATA_CORRUPTION. Default false: a run that goes on finds more. */
+  readonly bug_on_data_corruption?: boolean;
+  /** False switches all checkers off, and the stacks with them: for measuring what they cost. Default true. */
+  readonly checkers?: boolean;
   /** Steps after which a run is given up as endless. Default 2 000 000. */
   readonly max_steps?: number;
   /** Virtual seconds after which it is given up. Default 3600. */
@@ -49,7 +60,8 @@ const power = { halted: false, died: false };
 
 /** Switches the machine on: fresh statics, virtual time 0, initcalls run. @throws if an initcall oopses */
 export function boot(options: boot_options = {}): outcome {
-  captured_stacks.kept = options.stacks ?? true;
+  checkers.on = options.checkers ?? true;
+  captured_stacks.kept = checkers.on && (options.stacks ?? true);
   captured_stacks.missed = false;
   reset_statics();
   kcsan_init(false);
@@ -63,6 +75,9 @@ export function boot(options: boot_options = {}): outcome {
   kconfig.CONFIG_ARM64 = arch === "arm64";
   kconfig.CONFIG_ARM_AMBA = arch === "arm64";
   kconfig.CONFIG_FSL_MC_BUS = arch === "arm64";
+  ap_power_on(options.ap ?? null);
+  kconfig.CONFIG_BUG_ON_DATA_CORRUPTION = options.bug_on_data_corruption ?? false;
+  set_pci_plan(options.pci ?? []);
   limits.max_steps = options.max_steps ?? 2_000_000;
   limits.max_seconds = options.max_seconds ?? 3600;
   set_schedule(run_to_block);

@@ -231,8 +231,7 @@ export abstract class syscalls extends process_base {
     return this.syscall(() => do_nanosleep(end_ns), "sleep_ms");
   }
 
-  /** @name: of the module, without ".ko" */
-  /** @args: parameters, `name=value` with blanks between */
+  /** @name: of the module, without ".ko"; @args: its parameters, like "a=1 b=2" */
   finit_module(name: string, args = ""): Sleeps<number> {
     return this.syscall(() => (capable(CAP_SYS_MODULE) ? finit_module(name, args) : ready_int(-EPERM)), "finit_module");
   }

@@ -3,7 +3,7 @@
  * Loading and unloading modules. Source: kernel/module/main.c
  *
  * The image of a module is there from the start; loading gives it fresh statics and resolves what it needs from others by the link
- * table. Not here: notifiers, versions, signatures, parameters, taints of the kernel beyond the refusal of GPL-only symbols, and the
+ * table. Not here: notifiers, versions, signatures, taints of the kernel beyond the refusal of GPL-only symbols, and the
  * memory of the code: what runs in a module that is gone is not noticed as such.
  */
 import { BUG_ON } from "#linux/bug.ts";
@@ -239,7 +239,7 @@ function* load_module(mod: module, args: string): Sleeps<number> {
     mutex_unlock(s.module_mutex);
     if (err) break free_unload;
     trace_module_add_events(mod);
-    err = parse_args(mod, args);
+    err = parse_args(mod.name, args, mod.params);
     if (!err) err = yield* mod_sysfs_setup(mod);
     if (!err) return yield* do_init_module(mod);
     mod.state = MODULE_STATE_GOING;
@@ -252,7 +252,7 @@ function* load_module(mod: module, args: string): Sleeps<number> {
 }
 
 /**
- * finit_module(2), by the module's name: insmod. @args: its parameters, `name=value`. Process context, may sleep.
+ * finit_module(2), by the module's name: insmod. @args: its parameters. Process context, may sleep.
  * @return 0, -ENOENT if there is no such module or a symbol is missing, -EEXIST if it is loaded, -ENOEXEC, or what its init function returned
  */
 export function* finit_module(name: string, args = ""): Sleeps<number> {

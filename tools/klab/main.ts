@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The command line: which commands there are, and how it ends. */
 import { Command, CommanderError } from "commander";
+import { bench } from "./commands/bench.ts";
 import { bisect } from "./commands/bisect.ts";
 import { compare } from "./commands/compare.ts";
 import { explore } from "./commands/explore.ts";
@@ -41,6 +42,7 @@ const COMMANDS = [
   exportCommand,
   ports,
   golden,
+  bench,
   notThereYet,
 ];
 
@@ -87,7 +89,7 @@ export async function main(args: readonly string[], streams: Streams = process):
       const [word] = words;
       if (word !== undefined)
         throw new InputError(`there is no command ${JSON.stringify(word)}${suggestion(word, commandNames(program))}`);
-      does(options, (terminal) => showSeries(terminal, "v1", true));
+      does(options, (terminal) => showSeries(terminal, "v1", { withFindings: true }));
     });
   for (const add of COMMANDS) add(shell);
   try {

@@ -6,7 +6,14 @@
  * Not here: autosuspend and its timer (RPM_AUTO means no delay), callbacks that may run with interrupts off, devices without
  * callbacks, suppliers, power domains, wakeup interrupts, QoS, tracepoints.
  */
-import { atomic_add_unless, atomic_inc, atomic_inc_not_zero, atomic_read, atomic_set, atomic_sub_return } from "#linux/atomic.ts";
+import {
+  atomic_add_unless,
+  atomic_inc,
+  atomic_inc_not_zero,
+  atomic_read,
+  atomic_set,
+  atomic_sub_return,
+} from "#linux/atomic.ts";
 import { dev_err, dev_name, dev_warn, type device } from "#linux/device.ts";
 import { EACCES, EAGAIN, EBUSY, EINPROGRESS, EINVAL, EIO, ENOSYS } from "#linux/errno.ts";
 import { kbuild } from "#linux/export.ts";
@@ -413,7 +420,11 @@ function rpm_drop_usage_count(dev: device): number {
   return -EINVAL;
 }
 
-function* locked(dev: device, rpmflags: number, act: (dev: device, rpmflags: number) => Sleeps<number>): Sleeps<number> {
+function* locked(
+  dev: device,
+  rpmflags: number,
+  act: (dev: device, rpmflags: number) => Sleeps<number>,
+): Sleeps<number> {
   const flags = yield* spin_lock_irqsave(dev.power.lock);
   const retval = yield* act(dev, rpmflags);
   yield* spin_unlock_irqrestore(dev.power.lock, flags);

@@ -6,6 +6,7 @@
  * Not here: scalable mode (PASIDs, first-level tables), device TLBs, what turns translation on and flushes caches in the
  * hardware's registers, tables left by an earlier kernel, hot-plugged units, quirks of graphics devices.
  */
+import { on_x86 } from "#asm/setup.ts";
 import { BUG_ON, WARN_ON } from "#linux/bug.ts";
 import { type bitmap, bitmap_weight, bitmap_zalloc } from "#linux/bitmap.ts";
 import { clear_bit, find_first_zero_bit, fls, set_bit } from "#linux/bitops.ts";
@@ -48,6 +49,7 @@ import {
   IOMMU_RESV_DIRECT_RELAXABLE,
   IOMMU_RESV_MSI,
   iommu_set_dma_strict,
+  pci_device_group,
   IOMMU_WRITE,
 } from "#linux/iommu.ts";
 import { sprintf } from "#linux/kernel.ts";
@@ -61,6 +63,18 @@ import {
   list_head,
 } from "#linux/list.ts";
 import { __free_page, alloc_page, type page, page_address, PAGE_SIZE, page_to_pfn, pfn_to_page } from "#linux/mm.ts";
+import {
+  dev_is_pci,
+  PCI_BASE_CLASS_DISPLAY,
+  PCI_BUS_NUM,
+  PCI_CLASS_BRIDGE_ISA,
+  PCI_CLASS_SERIAL_USB,
+  type pci_dev,
+  pci_domain_nr,
+  pci_for_each_dma_alias,
+  pci_physfn,
+  to_pci_dev,
+} from "#linux/pci.ts";
 import { pr_crit, pr_err, pr_info } from "#linux/printk.ts";
 import { GFP_ATOMIC, GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import {
@@ -98,6 +112,7 @@ import { xa_cmpxchg, xa_erase, xa_err, xa_for_each, xa_init, xa_load, xarray } f
 import {
   type dmar_drhd_unit,
   dmar_rmrr_units,
+  type dmar_rmrr_unit,
   dmar_table_init,
   for_each_drhd_unit,
   for_each_rmrr_units,
@@ -368,13 +383,38 @@ function* domain_update_iommu_cap(domain: dmar_domain): Spins {
   yield* domain_update_iotlb(domain);
 }
 
-/** The unit in front of a device, or null. */
+/** Whether a device is on the far side of a bridge. */
+function is_downstream_to_pci_bridge(dev: device, bridge: device): boolean {
+  if (!dev_is_pci(dev) || !dev_is_pci(bridge)) return false;
+
+  const pdev = to_pci_dev(dev);
+  const { subordinate } = to_pci_dev(bridge);
+
+  return (
+    subordinate !== null &&
+    subordinate.number <= pdev.bus!.number &&
+    subordinate.busn_res.end >= BigInt(pdev.bus!.number)
+  );
+}
+
+/** The unit in front of a device, and as what that knows the device; or null. */
 function device_to_iommu(dev: device | null): { iommu: intel_iommu; bus: number; devfn: number } | null {
   if (!dev) return null;
+  const pdev = dev_is_pci(dev) ? to_pci_dev(dev) : null;
+  // Virtual functions are behind the unit of the physical one
+  const named = pdev ? pci_physfn(pdev).dev : dev;
+  const segment = pdev ? pci_domain_nr(pdev.bus!) : 0;
 
   for (const drhd of for_each_drhd_unit()) {
-    const scope = drhd.devices.find((d) => d.dev === dev);
-    if (scope) return { iommu: drhd.iommu!, bus: scope.bus, devfn: scope.devfn };
+    if (pdev && segment !== drhd.segment) continue;
+
+    for (const scope of drhd.devices) {
+      if (scope.dev === named && !pdev?.is_virtfn) return { iommu: drhd.iommu!, bus: scope.bus, devfn: scope.devfn };
+      if (pdev && (scope.dev === named || is_downstream_to_pci_bridge(named, scope.dev)))
+        return { iommu: drhd.iommu!, bus: pdev.bus!.number, devfn: pdev.devfn };
+    }
+
+    if (pdev && drhd.include_all) return { iommu: drhd.iommu!, bus: pdev.bus!.number, devfn: pdev.devfn };
   }
   return null;
 }
@@ -740,19 +780,37 @@ function* domain_context_mapping_one(
   return 0;
 }
 
-function* domain_context_mapping(domain: dmar_domain, dev: device): Spins<number> {
+interface domain_context_mapping_data {
+  readonly domain: dmar_domain;
+  readonly iommu: intel_iommu;
+}
+
+function domain_context_mapping_cb(_pdev: pci_dev, alias: number, data: domain_context_mapping_data): Sleeps<number> {
+  return domain_context_mapping_one(data.domain, data.iommu, PCI_BUS_NUM(alias), alias & 0xff);
+}
+
+function* domain_context_mapping(domain: dmar_domain, dev: device): Sleeps<number> {
   const found = device_to_iommu(dev);
   if (!found) return -ENODEV;
 
-  return yield* domain_context_mapping_one(domain, found.iommu, found.bus, found.devfn);
+  if (!dev_is_pci(dev)) return yield* domain_context_mapping_one(domain, found.iommu, found.bus, found.devfn);
+
+  const data = { domain, iommu: found.iommu };
+  return yield* pci_for_each_dma_alias(to_pci_dev(dev), domain_context_mapping_cb, data);
 }
 
-function* domain_context_mapped(dev: device): Spins<boolean> {
+function* domain_context_mapped_cb(_pdev: pci_dev, alias: number, iommu: intel_iommu): Sleeps<number> {
+  return (yield* device_context_mapped(iommu, PCI_BUS_NUM(alias), alias & 0xff)) ? 0 : 1;
+}
+
+function* domain_context_mapped(dev: device): Sleeps<boolean> {
   const found = device_to_iommu(dev);
   // C gives -ENODEV, which counts as true
   if (!found) return true;
 
-  return yield* device_context_mapped(found.iommu, found.bus, found.devfn);
+  if (!dev_is_pci(dev)) return yield* device_context_mapped(found.iommu, found.bus, found.devfn);
+
+  return !(yield* pci_for_each_dma_alias(to_pci_dev(dev), domain_context_mapped_cb, found.iommu));
 }
 
 /** Pages that `size` bytes from an address on touch. */
@@ -878,7 +936,7 @@ function si_domain_init(): number {
   return 0;
 }
 
-function* domain_add_dev_info(domain: dmar_domain, dev: device): Spins<number> {
+function* domain_add_dev_info(domain: dmar_domain, dev: device): Sleeps<number> {
   const info = dev_iommu_priv_get<device_domain_info>(dev)!;
 
   const found = device_to_iommu(dev);
@@ -902,13 +960,22 @@ function* domain_add_dev_info(domain: dmar_domain, dev: device): Spins<number> {
 }
 
 function device_has_rmrr(dev: device): boolean {
-  for (const rmrr of for_each_rmrr_units()) if (rmrr.devices.includes(dev)) return true;
+  for (const rmrr of for_each_rmrr_units()) if (is_in_scope(dev, rmrr)) return true;
   return false;
 }
+const is_in_scope = (dev: device, rmrr: dmar_rmrr_unit): boolean =>
+  rmrr.devices.some((d) => d === dev || is_downstream_to_pci_bridge(dev, d));
 
-/** USB and graphics devices forget their RMRRs after boot; there are none here. */
-function device_rmrr_is_relaxable(_dev: device): boolean {
-  return false;
+const IS_GFX_DEVICE = (pdev: pci_dev): boolean => pdev.class >> 16 === PCI_BASE_CLASS_DISPLAY;
+const IS_USB_DEVICE = (pdev: pci_dev): boolean => pdev.class >> 8 === PCI_CLASS_SERIAL_USB;
+const IS_ISA_DEVICE = (pdev: pci_dev): boolean => pdev.class >> 8 === PCI_CLASS_BRIDGE_ISA;
+
+/** USB and graphics devices have theirs for the time of the boot. */
+function device_rmrr_is_relaxable(dev: device): boolean {
+  if (!dev_is_pci(dev)) return false;
+
+  const pdev = to_pci_dev(dev);
+  return IS_USB_DEVICE(pdev) || IS_GFX_DEVICE(pdev);
 }
 
 /** Such a device cannot be given away: its reserved region would have to stay mapped in every domain. */
@@ -1019,13 +1086,24 @@ function* intel_iommu_init(): Sleeps<number> {
   return 0;
 }
 // Behind the enumeration of buses, before drivers
-fs_initcall(intel_iommu_init);
+fs_initcall(on_x86(intel_iommu_init));
 
-function* domain_context_clear(info: device_domain_info): Spins {
-  yield* domain_context_clear_one(info, info.bus, info.devfn);
+function* domain_context_clear_one_cb(_pdev: pci_dev, alias: number, info: device_domain_info): Sleeps<number> {
+  yield* domain_context_clear_one(info, PCI_BUS_NUM(alias), alias & 0xff);
+  return 0;
 }
 
-function* dmar_remove_one_dev_info(dev: device): Spins {
+/** As in C, aliases go for all devices that have them. */
+function* domain_context_clear(info: device_domain_info): Sleeps {
+  if (!dev_is_pci(info.dev!)) {
+    yield* domain_context_clear_one(info, info.bus, info.devfn);
+    return;
+  }
+
+  yield* pci_for_each_dma_alias(to_pci_dev(info.dev!), domain_context_clear_one_cb, info);
+}
+
+function* dmar_remove_one_dev_info(dev: device): Sleeps {
   const info = dev_iommu_priv_get<device_domain_info>(dev)!;
   const domain = info.domain!;
   const iommu = info.iommu!;
@@ -1041,7 +1119,7 @@ function* dmar_remove_one_dev_info(dev: device): Spins {
 }
 
 /** The device reaches nothing any more. */
-function* device_block_translation(dev: device): Spins {
+function* device_block_translation(dev: device): Sleeps {
   const info = dev_iommu_priv_get<device_domain_info>(dev)!;
   const iommu = info.iommu!;
 
@@ -1340,7 +1418,7 @@ function intel_iommu_get_resv_regions(dev: device, head: list_head): void {
   const prot = DMA_PTE_READ | DMA_PTE_WRITE;
 
   for (const rmrr of for_each_rmrr_units()) {
-    if (!rmrr.devices.includes(dev)) continue;
+    if (!is_in_scope(dev, rmrr)) continue;
 
     const length = rmrr.end_address - rmrr.base_address + 1n;
     const type = device_rmrr_is_relaxable(dev) ? IOMMU_RESV_DIRECT_RELAXABLE : IOMMU_RESV_DIRECT;
@@ -1349,6 +1427,12 @@ function intel_iommu_get_resv_regions(dev: device, head: list_head): void {
     if (!resv) break;
 
     list_add_tail(resv.list, head);
+  }
+
+  // CONFIG_INTEL_IOMMU_FLOPPY_WA
+  if (dev_is_pci(dev) && IS_ISA_DEVICE(to_pci_dev(dev))) {
+    const isa = iommu_alloc_resv_region(0n, 1n << 24n, prot, IOMMU_RESV_DIRECT_RELAXABLE, GFP_KERNEL);
+    if (isa) list_add_tail(isa.list, head);
   }
 
   const reg = iommu_alloc_resv_region(
@@ -1363,6 +1447,7 @@ function intel_iommu_get_resv_regions(dev: device, head: list_head): void {
 }
 
 function intel_iommu_device_group(dev: device): Sleeps<iommu_group> {
+  if (dev_is_pci(dev)) return pci_device_group(dev);
   return generic_device_group(dev);
 }
 

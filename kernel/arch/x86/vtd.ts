@@ -3,8 +3,6 @@
  * The firmware's DMA remapping table of the recorded machine: QEMU 7.2's q35 with an intel-iommu of 48 address bits, caching
  * mode and interrupt remapping, and without snoop control, device TLBs and reserved memory.
  */
-import { kconfig } from "../kconfig.ts";
-
 export interface vtd_unit {
   readonly reg_base_addr: bigint;
   /** Capability registers. */
@@ -45,7 +43,6 @@ const TABLE: vtd_firmware_table = {
   units: [{ reg_base_addr: 0xfed90000n, cap: CAP, ecap: ECAP }],
 };
 
-/** The table, or null on a machine that has none. */
-export function vtd_table(): vtd_firmware_table | null {
-  return kconfig.CONFIG_INTEL_IOMMU ? TABLE : null;
+export function vtd_table(): vtd_firmware_table {
+  return TABLE;
 }
