@@ -2,7 +2,7 @@
 /** The platform and AMBA buses, and VFIO for their devices. */
 import test from "ava";
 import { device_shutdown } from "#linux/device.ts";
-import { EBUSY, EINVAL, EIO, ENODEV, ENOENT, ENOTTY, ENXIO } from "#linux/errno.ts";
+import { EBUSY, EFAULT, EINVAL, EIO, ENODEV, ENOENT, ENOTTY, ENXIO } from "#linux/errno.ts";
 import { IS_ERR, PTR_ERR } from "#linux/err.ts";
 import { IORESOURCE_IRQ, IORESOURCE_MEM, resource } from "#linux/ioport.ts";
 import {
@@ -370,6 +370,41 @@ test.serial("registers are read and written in the widest units that fit, interr
     -EINVAL,
     ...unbound(DEMO),
   ]);
+  t.deepEqual(reports, []);
+});
+
+const MAPS: readonly {
+  readonly what: string;
+  readonly len: number;
+  readonly flags: number;
+  readonly off: bigint;
+  readonly ok: boolean;
+}[] = [
+  { what: "a region", len: 0x1000, flags: 1, off: 0n, ok: true },
+  { what: "privately", len: 0x1000, flags: 2, off: 0n, ok: false },
+  { what: "more than the region", len: 0x2000, flags: 1, off: 0n, ok: false },
+  { what: "behind the region", len: 0x1000, flags: 1, off: 0x1000n, ok: false },
+  { what: "a region that is no whole page", len: 0x1000, flags: 1, off: 1n << 40n, ok: false },
+  { what: "a region that is not there", len: 0x1000, flags: 1, off: 2n << 40n, ok: false },
+];
+test.serial("registers are mapped: a load is one of the device's", (t) => {
+  const reports = inUserSpace(function* (u) {
+    yield* around(u, DEMO, function* (fd) {
+      for (const { len, flags, off } of MAPS) {
+        const at = yield* u.mmap(len, 3, flags, fd, off);
+        say(at > 0n);
+        // A mapping keeps the device open.
+        if (at > 0n) yield* u.munmap(at, len);
+      }
+      const addr = yield* u.mmap(0x1000, 3, 1, fd, 0n);
+      say(yield* u.store_bytes(addr + 0x20n, Uint8Array.of(1, 2, 3, 4)));
+      say([...(yield* u.pread_bytes(fd, 4, 0x20n)).bytes], [...(yield* u.load_bytes(addr + 0x22n, 2)).bytes]);
+      yield* u.munmap(addr, 0x1000);
+      say((yield* u.load_bytes(addr, 4)).ret);
+    });
+  });
+  const results = [...MAPS.map(({ ok }) => ok), 0, [1, 2, 3, 4], [3, 4], -EFAULT];
+  t.deepEqual(seen, [...bound(DEMO), ...results, ...unbound(DEMO)]);
   t.deepEqual(reports, []);
 });
 
