@@ -6,6 +6,8 @@ import { EBUSY, EFAULT, EINVAL, EIO, ENODEV, ENOENT, ENOTTY, ENXIO } from "#linu
 import { IS_ERR, PTR_ERR } from "#linux/err.ts";
 import { IORESOURCE_IRQ, IORESOURCE_MEM, resource } from "#linux/ioport.ts";
 import {
+  __platform_create_bundle,
+  __platform_register_drivers,
   type platform_device,
   platform_device_register_full,
   platform_device_unregister,
@@ -19,8 +21,9 @@ import {
   platform_get_resource,
   platform_get_resource_byname,
   platform_irq_count,
+  platform_unregister_drivers,
 } from "#linux/platform_device.ts";
-import { embed, initialise, type Sleeps, struct_array } from "#linux/types.ts";
+import { embed, initialise, sizeof, type Sleeps, struct, struct_array, u32 } from "#linux/types.ts";
 import * as uapi from "#uapi/linux/vfio.ts";
 import { configure_device_tree, HIGHBANK } from "../../kernel/arch/arm64/device_tree.ts";
 import { mmio_registers } from "../../kernel/arch/arm64/mmio_registers.ts";
@@ -213,6 +216,34 @@ test.serial(
     t.deepEqual(reports, []);
   },
 );
+
+class toy_data extends struct("toy_data", { answer: u32() }) {}
+function* bundle(): Sleeps {
+  const drv = driver("toy");
+  const data = initialise(new toy_data(), { answer: 42 });
+  const told = (pdev: platform_device): number => {
+    say((pdev.dev.platform_data as toy_data).answer);
+    return 0;
+  };
+  const made = yield* __platform_create_bundle(drv, told, null, 0, data, sizeof(toy_data), null);
+  // Not for those that come later
+  const late = yield* addDevice("toy", 7);
+  say(late.dev.driver);
+  yield* platform_device_unregister(late);
+  yield* platform_device_unregister(made);
+  yield* platform_driver_unregister(drv);
+  const refused = yield* __platform_create_bundle(driver("toy"), () => -EIO, null, 0, null, 0, null);
+  say(IS_ERR(refused) && PTR_ERR(refused));
+  const several = ["a", "b", "a"].map((name) => driver(name));
+  say(yield* __platform_register_drivers(several, null));
+  yield* __platform_register_drivers(several.slice(0, 2), null);
+  yield* platform_unregister_drivers(several.slice(0, 2));
+}
+test.serial("a driver with its one device, and several drivers at once: all or nothing", (t) => {
+  const reports = inKernel(bundle);
+  t.deepEqual(seen, [42, null, "remove toy", -ENODEV, -EBUSY]);
+  t.deepEqual(reports, []);
+});
 
 function* files(u: user_process): Sleeps {
   for (const d of [XGMAC, PL330]) {
