@@ -3,6 +3,7 @@
 import { reset_statics } from "../boot.ts";
 import { kcsan_init } from "../kcsan/access.ts";
 import { byte_order } from "../lib/bytestruct.ts";
+import { arm_faults } from "../lib/fault-inject.ts";
 import { type kernel_report, oops, reports } from "../panic.ts";
 import { kernel_log, type log_line } from "../printk.ts";
 import { check_hung_tasks, report_deadlock } from "../hung_task.ts";
@@ -33,6 +34,8 @@ export interface boot_options {
    * stacks_missed() says whether a report lacks one.
    */
   readonly stacks?: boolean;
+  /** Failures that the schedule may choose once the machine is up, of calls made by any task. Default 0. */
+  readonly faults?: number;
 }
 
 /**
@@ -62,6 +65,7 @@ export function boot(options: boot_options = {}): outcome {
   const up = run();
   // What was done up to here is before everything else.
   kcsan_init(options.kcsan === true);
+  if (options.faults) arm_faults(options.faults, { all_tasks: true });
   // Initcalls run before there is anything to interfere with.
   set_schedule(options.schedule ?? run_to_block);
   return up;

@@ -6,6 +6,22 @@
 
 export type decision_kind = "switch" | "irq" | "fault" | "signal" | "timer" | "event";
 
+/** Hears of every step: what a task does from one scheduling point to the next. For who has to know which steps commute. */
+export interface step_watcher {
+  /**
+   * The step that ran has ended, and one of `from` begins the next. Ids: a task's pid, or for the idle task of CPU n -1 - n.
+   * @from: in the order of the question that follows if there are two or more. @me: whose step it was, if they can go on; else 0
+   * @scarce: somebody who could run finds no CPU
+   */
+  step(from: readonly number[], me: number, scarce: boolean): void;
+  /** The step touches something that others may touch. @place: a hash */
+  touch(place: number, write: boolean): void;
+  /** The step commutes with no other. */
+  everything(): void;
+  /** Time goes on, which it does when nobody can: all that came before is before all that follows. */
+  barrier(): void;
+}
+
 /** Answers the questions of one run. */
 export interface schedule {
   /**
@@ -15,6 +31,7 @@ export interface schedule {
   decide(kind: decision_kind, n: number, label: (i: number) => string): number;
   /** False if decide() always says 0, so that the questions need not be put together. */
   readonly interferes: boolean;
+  readonly watcher?: step_watcher | undefined;
 }
 
 /** Everybody runs until they wait; nothing fails. */

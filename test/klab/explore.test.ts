@@ -2,7 +2,7 @@
 /** klab explore and klab replay: tokens, walks over a planted race, and what is refused. */
 import test from "ava";
 import { readToken, type Token, writeToken } from "../../tools/klab/explore/token.ts";
-import { type Strategy, STRATEGIES, Walk } from "../../tools/klab/explore/walk.ts";
+import { Explorer, type Strategy } from "../../tools/klab/explore/explore.ts";
 import { main } from "../../tools/klab/main.ts";
 import type { Report, RunnableKernel, ScenarioFor } from "../../tools/klab/scenario.ts";
 import type { schedule } from "../../kernel/sched/decide.ts";
@@ -63,8 +63,9 @@ function racy(): RunnableKernel & { runs: number } {
 }
 const SCENARIO: ScenarioFor<RunnableKernel> = { id: "s", summary: "", machine: {}, processes: [], run: () => {} };
 
-function walk(strategy: Strategy, seed: number, executions: number): Walk<RunnableKernel> {
-  const w = new Walk<RunnableKernel>(racy(), SCENARIO, "v1:0", strategy, seed);
+const STRATEGIES: readonly Strategy[] = ["random", "pct"];
+function walk(strategy: Strategy, seed: number, executions: number): Explorer<RunnableKernel> {
+  const w = new Explorer<RunnableKernel>(racy(), SCENARIO, { state: "v1:0", strategy, seed });
   while (w.executions < executions) w.step();
   return w;
 }
@@ -89,7 +90,7 @@ for (const strategy of STRATEGIES) {
 
 test("an end without a report is a finding of its own", (t) => {
   const kernel: RunnableKernel = { boot: () => "done", run: () => "deadlock", log: () => [], found: () => [] };
-  const w = new Walk<RunnableKernel>(kernel, SCENARIO, "v1:0", "random", 1);
+  const w = new Explorer<RunnableKernel>(kernel, SCENARIO, { state: "v1:0", strategy: "random" });
   w.step();
   w.step();
   t.deepEqual(

@@ -2,7 +2,8 @@
 /** klab explore: looking for a schedule that makes a checker speak. */
 import { resolve } from "node:path";
 import { sourceOf, writeToken } from "../explore/token.ts";
-import { STRATEGIES, type Strategy, Walk } from "../explore/walk.ts";
+import { Explorer, STRATEGIES, type Strategy } from "../explore/explore.ts";
+import type { Found } from "../explore/finding.ts";
 import { InputError, suggestion } from "../errors.ts";
 import type { Shell } from "../main.ts";
 import { scenarioOf } from "../scenario.ts";
@@ -47,11 +48,11 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
   if (scenario.faults)
     throw new InputError(`${id} lets every allocation fail in turn, which is not a schedule; klab run ${id} runs it`);
   const state = await stateOf(options.state);
-  const walk = new Walk(await loadState(state), scenario, state.name, strategy, seed);
+  const explorer = new Explorer(await loadState(state), scenario, { state: state.name, strategy, seed, kcsan: false });
   const source = sourceOf(state.tree);
   // A folder is named from where we are; the token may be used elsewhere.
   const place = state.version === null && state.name !== "base" ? resolve(state.name) : state.name;
-  const token = (decisions: Walk<never>["found"][number]["decisions"]): string =>
+  const token = (decisions: Found["decisions"]): string =>
     writeToken({ scenario: id, state: place, source, decisions });
 
   let stopped = false;
@@ -60,9 +61,9 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
   const progress = terminal.progress(executions);
   const start = performance.now();
   try {
-    while (walk.executions < executions && !stopped) {
-      progress.step(`${walk.found.length} found`);
-      for (const found of walk.step()) {
+    while (explorer.executions < executions && !stopped) {
+      progress.step(`${explorer.found.length} found`);
+      for (const found of explorer.step()) {
         progress.end();
         terminal.line(`${terminal.style("red", found.title)}`);
         terminal.line(
@@ -77,19 +78,19 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
     process.off("SIGINT", stop);
     progress.end();
   }
-  const perSecond = Math.round((walk.runs / (performance.now() - start)) * 10_000) / 10;
+  const perSecond = Math.round((explorer.runs / (performance.now() - start)) * 10_000) / 10;
   terminal.line(
-    `${walk.found.length} found; ${walk.runs} runs with those that made the findings small, ${perSecond} a second`,
+    `${explorer.found.length} found; ${explorer.runs} runs with those that made the findings small, ${perSecond} a second`,
   );
-  terminal.line(`stopped after ${walk.executions} executions, nothing proved`);
+  terminal.line(`stopped after ${explorer.executions} executions, nothing proved`);
   terminal.document({
-    executions: walk.executions,
+    executions: explorer.executions,
     complete: false,
     bound: null,
     per_second: perSecond,
-    findings: walk.found.map(({ decisions, ...found }) => ({ ...found, token: token(decisions) })),
+    findings: explorer.found.map(({ decisions, ...found }) => ({ ...found, token: token(decisions) })),
   });
-  return walk.found.length > 0 ? 1 : 0;
+  return explorer.found.length > 0 ? 1 : 0;
 }
 
 export function explore({ program, does }: Shell): void {
