@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the kernel says when something is wrong: reports of the checkers, WARN(), BUG() and oopses. */
-import { per_boot } from "./boot.ts";
+import { per_boot_books } from "./boot.ts";
 import { bad_access } from "./lib/err_ptr.ts";
 import { type printf_arg, sprintf } from "./lib/vsprintf.ts";
 import { LOGLEVEL_EMERG, LOGLEVEL_ERR, LOGLEVEL_WARNING, printk } from "./printk.ts";
+import { touch_everything } from "./sched/footprint.ts";
 import { sched } from "./sched/task.ts";
 import { format_frame, format_place, type stack_frame, stack_of, stack_trace } from "./stacktrace.ts";
 import { traced } from "./trace/emitter.ts";
@@ -28,7 +29,7 @@ export class oops extends Error {
   }
 }
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   reports: [] as kernel_report[],
   warned_once: new Set<string>(),
   watcher: null as ((r: kernel_report) => void) | null,
@@ -120,6 +121,8 @@ function place_key(): string {
 
 /** The task cannot go on. @first: the kernel's first line; @title: the same without what differs from run to run */
 export function die(checker: string, first: string, detail: readonly string[] = [], title = first): never {
+  // Nobody does anything after it.
+  touch_everything();
   const text = [first, ...detail, where_we_are(), END_TRACE].join("\n");
   throw new oops(report({ checker, title, text, level: LOGLEVEL_EMERG }));
 }
@@ -195,6 +198,7 @@ export function oops_of_host_error(error: unknown): oops | null {
   const call = access ? null : null_call(error);
   if (!access && !call) return null;
   // The host's error remembers where it happened; by now the stack is unwound.
+  touch_everything();
   const frames = stack_of(error);
   const lines = access
     ? fault_lines(access[1] === "set", access[2] ?? "?", format_place(frames))

@@ -3,9 +3,12 @@
 import { reset_statics } from "../boot.ts";
 import { kcsan_init } from "../kcsan/access.ts";
 import { byte_order } from "../lib/bytestruct.ts";
+import { restart_object_ids } from "../lib/struct.ts";
 import { arm_faults } from "../lib/fault-inject.ts";
 import { type kernel_report, oops, reports } from "../panic.ts";
 import { kernel_log, type log_line } from "../printk.ts";
+import { footprint_init } from "../mm/footprint.ts";
+import { footprint } from "../sched/footprint.ts";
 import { check_hung_tasks, report_deadlock } from "../hung_task.ts";
 import { create_task, start_cpus, step } from "../sched/core.ts";
 import { run_to_block, type schedule, set_schedule } from "../sched/decide.ts";
@@ -51,8 +54,10 @@ const power = { halted: false, died: false };
 export function boot(options: boot_options = {}): outcome {
   captured_stacks.kept = options.stacks ?? true;
   captured_stacks.missed = false;
+  restart_object_ids();
   reset_statics();
   kcsan_init(false);
+  footprint_init(null);
   power.halted = false;
   power.died = false;
   byte_order.little_endian = options.arch === "x86_64";
@@ -68,6 +73,7 @@ export function boot(options: boot_options = {}): outcome {
   if (options.faults) arm_faults(options.faults, { all_tasks: true });
   // Initcalls run before there is anything to interfere with.
   set_schedule(options.schedule ?? run_to_block);
+  footprint_init(options.schedule?.watcher ?? null);
   return up;
 }
 
@@ -103,6 +109,7 @@ export function run(until: () => boolean = () => false): outcome {
       return "oops";
     }
     if (unfinished().length === 0) return "done";
+    footprint.watcher?.barrier();
     if (!advance_clock()) {
       report_deadlock(unfinished());
       return "deadlock";

@@ -3,17 +3,20 @@
  * The switch that all lock debugging hangs on: the first report turns it off, as what comes after a broken lock is
  * mostly noise (lib/debug_locks.c).
  */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { LOGLEVEL_WARNING } from "../printk.ts";
 import { type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
 import { current_name, report, where_we_are } from "../panic.ts";
+import { touch_named } from "../sched/footprint.ts";
 import { smp_processor_id } from "../sched/task.ts";
 import { format_place, stack_trace } from "../stacktrace.ts";
 
-export const debug_locks = per_boot(() => ({ on: true }));
+export const debug_locks = per_boot_books(() => ({ on: true }));
 
 /** Turns lock debugging off for the rest of the boot. @return whether it was on: only then may the caller speak */
 export function debug_locks_off(): boolean {
+  // Only the first to complain is heard.
+  touch_named("debug_locks", true);
   const was = debug_locks.on;
   debug_locks.on = false;
   return was;

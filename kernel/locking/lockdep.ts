@@ -5,7 +5,7 @@
  * Source: kernel/locking/lockdep.c. Not here: the search for irq-safe to irq-unsafe orders through several classes,
  * wait types, cross-release, read locks that may recurse into a writer's path.
  */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import type { mem_object } from "../mm/object.ts";
 import type { kobj_memory } from "../lib/struct.ts";
 import { capture_stack, type stack_frame } from "../stacktrace.ts";
@@ -102,7 +102,7 @@ export interface held_lock {
   readonly place: trace;
 }
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   classes: new Map<lock_class_key | kobj_memory | string, lock_class[]>(),
   versions: new Map<string, number>(),
 }));
