@@ -29,13 +29,19 @@ export interface Executed {
   readonly decisions: readonly decision[];
   readonly counts: ReadonlyMap<decision_kind, number>;
   readonly asked: number;
+  /** Questions about what may fail or happen, which the budget of faults is for. */
+  readonly faultQuestions: number;
   /** What user space saw. */
   readonly results: Readonly<Record<string, unknown>>;
 }
 
+/** What counts as a fault: what the machine or somebody outside does to the code, rather than who goes on. */
+export const FAULTS: readonly decision_kind[] = ["fault", "signal", "event", "timer"];
+
 /** Counts what was decided otherwise than the quiet way. */
 class Counting implements schedule {
   readonly counts = new Map<decision_kind, number>();
+  faultQuestions = 0;
   readonly recording: recording_schedule;
   readonly watcher: step_watcher | undefined;
   constructor(inner: schedule) {
@@ -46,6 +52,7 @@ class Counting implements schedule {
     return this.recording.interferes;
   }
   decide(kind: decision_kind, n: number, label: (i: number) => string): number {
+    if (FAULTS.includes(kind)) this.faultQuestions += 1;
     const choice = this.recording.decide(kind, n, label);
     if (choice !== 0) this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
     return choice;
@@ -80,5 +87,6 @@ export function execute<K extends RunnableKernel>(subject: Subject<K>, inner: sc
   const byKey = new Map<string, Report>();
   for (const report of reports) if (!byKey.has(keyOf(report))) byKey.set(keyOf(report), report);
   const { decisions, asked } = seen.recording;
-  return { end, reports: byKey, decisions, counts: seen.counts, asked, results };
+  const { counts, faultQuestions } = seen;
+  return { end, reports: byKey, decisions, counts, asked, faultQuestions, results };
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Searching the schedules of a scenario, in this thread. */
-import { type plan, schedule_of, type search, walks } from "../../../kernel/explore/strategy.ts";
+import { dpor_search } from "../../../kernel/explore/dpor.ts";
+import { type plan, prepare, type search, walks } from "../../../kernel/explore/strategy.ts";
 import type { RunnableKernel, ScenarioFor } from "../scenario.ts";
 import { execute, type Executed, MAX_STEPS, type Subject } from "./execute.ts";
 import type { Found } from "./finding.ts";
@@ -42,6 +43,13 @@ export interface ExploreResult {
   readonly bound: number | null;
   readonly perSecond: number;
   readonly findings: readonly Found[];
+}
+
+const PREEMPTIONS = 3;
+
+function searchFor(options: ExploreOptions): search {
+  const { strategy, preemptions = PREEMPTIONS, faults = 0, seed = 1 } = options;
+  return strategy === "dpor" ? new dpor_search({ preemptions }) : new walks(strategy, seed, faults);
 }
 
 /** Collects findings, in the order of the executions, each once and small. */
@@ -89,8 +97,7 @@ export class Explorer<K extends RunnableKernel> {
       faults: options.faults ?? 0,
       maxSteps: options.maxSteps ?? MAX_STEPS,
     };
-    if (options.strategy === "dpor") throw new Error("not there yet");
-    this.#search = new walks(options.strategy, options.seed ?? 1);
+    this.#search = searchFor(options);
     this.#findings = new Findings(this.#subject);
   }
   get found(): readonly Found[] {
@@ -106,9 +113,11 @@ export class Explorer<K extends RunnableKernel> {
   step(): readonly Found[] {
     const next: plan | null = this.#search.next();
     if (!next) return [];
-    const seen = execute(this.#subject, schedule_of(next));
+    const { schedule, learned } = prepare(next);
+    const seen = execute(this.#subject, schedule);
     this.executions += 1;
-    this.#search.learn(next, { asked: seen.asked });
+    const { asked, faultQuestions, decisions } = seen;
+    this.#search.learn(next, { asked, fault_questions: faultQuestions, dpor: learned(decisions) });
     return this.#findings.add(seen, this.executions);
   }
 }

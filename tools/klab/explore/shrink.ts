@@ -2,7 +2,7 @@
 /** Making a finding small. */
 import { replay_schedule } from "../../../kernel/explore/replay.ts";
 import type { schedule } from "../../../kernel/sched/decide.ts";
-import type { Executed } from "./execute.ts";
+import { type Executed, FAULTS } from "./execute.ts";
 import type { Found } from "./finding.ts";
 
 /** Executions that making one finding small may take. */
@@ -31,6 +31,3 @@ export function shrink(key: string, seen: Executed, run: (s: schedule) => Execut
   const faults = FAULTS.reduce((sum, kind) => sum + (best.counts.get(kind) ?? 0), 0);
   return { checker, title, text, decisions: best.decisions, switches, faults };
 }
-
-/** What counts as a fault: what the machine or somebody outside does to the code, rather than who goes on. */
-const FAULTS = ["fault", "signal", "event", "timer"] as const;
