@@ -96,6 +96,11 @@ function unfinished(): task_struct[] {
  * Virtual time only passes while somebody who is to end is still there: daemons' timers alone keep nobody up.
  */
 export function run(until: () => boolean = () => false): outcome {
+  const end = run_until(until);
+  footprint.watcher?.pause();
+  return end;
+}
+function run_until(until: () => boolean): outcome {
   for (let steps = 0; !power.halted; steps++) {
     if (until()) return "done";
     if (steps > limits.max_steps) return "endless";

@@ -62,7 +62,6 @@ export class guided_schedule implements schedule, step_watcher {
   readonly places: number[] = [];
   readonly written: boolean[] = [];
   readonly others: other_question[] = [];
-  /** Time went on after the last step. */
   asked = 0;
   readonly #answers: Map<number, number>;
   readonly #last: number;
@@ -71,6 +70,7 @@ export class guided_schedule implements schedule, step_watcher {
   #now: step | null = null;
   #sleep: readonly touched[] = [];
   #barrier = false;
+  #paused = false;
   #preemptions = 0;
   /** Who may begin the next step, while its question is asked. */
   #pending: { from: readonly number[]; me: number; scarce: boolean } | null = null;
@@ -94,6 +94,11 @@ export class guided_schedule implements schedule, step_watcher {
     this.finish();
     this.#barrier = true;
     this.#sleep = [];
+  }
+
+  pause(): void {
+    this.finish();
+    this.#paused = true;
   }
 
   /** Ends the step that runs: at a scheduling point, and at the end of the execution. */
@@ -139,7 +144,8 @@ export class guided_schedule implements schedule, step_watcher {
       preemptions: this.#preemptions,
       scarce,
       after_barrier: this.#barrier,
-      all: false,
+      // What was done from outside is nobody's step, but the next one's.
+      all: this.#paused && this.steps.length > 0,
       chose: false,
       begin: 0,
       end: 0,
@@ -147,6 +153,7 @@ export class guided_schedule implements schedule, step_watcher {
     };
     if (me !== 0 && task !== me) this.#preemptions++;
     this.#barrier = false;
+    this.#paused = false;
     this.#set.clear();
     this.#pending = null;
     this.steps.push(this.#now);

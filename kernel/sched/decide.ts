@@ -20,6 +20,8 @@ export interface step_watcher {
   everything(): void;
   /** Time goes on, which it does when nobody can: all that came before is before all that follows. */
   barrier(): void;
+  /** The machine stops and somebody outside does something before it goes on, if it does. */
+  pause(): void;
 }
 
 /** Answers the questions of one run. */
