@@ -5,6 +5,9 @@ import { EINVAL } from "#linux/errno.ts";
 import { page_to_phys } from "#linux/mm.ts";
 import type { sg_table } from "#linux/scatterlist.ts";
 
+/** The addresses of `n` bits. */
+export const DMA_BIT_MASK = (n: number): bigint => (1n << BigInt(n)) - 1n;
+
 export const DMA_BIDIRECTIONAL = 0;
 export const DMA_TO_DEVICE = 1;
 export const DMA_FROM_DEVICE = 2;

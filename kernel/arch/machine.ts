@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Power-on, running, power-off: the machine as the tools see it. */
 import { reset_statics } from "../boot.ts";
+import { checkers } from "../checkers.ts";
 import { kcsan_init } from "../kcsan/access.ts";
 import { byte_order } from "../lib/bytestruct.ts";
 import { restart_object_ids } from "../lib/struct.ts";
@@ -28,6 +29,10 @@ export interface boot_options {
   readonly schedule?: schedule;
   /** Look for data races: every access is recorded, which costs. Changes nothing else. Default false. */
   readonly kcsan?: boolean;
+  /** CONFIG_BUG_ON_DATA_CORRUPTION. Default false: a run that goes on finds more. */
+  readonly bug_on_data_corruption?: boolean;
+  /** False switches all checkers off, and the stacks with them: for measuring what they cost. Default true. */
+  readonly checkers?: boolean;
   /** Steps after which a run is given up as endless. Default 2 000 000. */
   readonly max_steps?: number;
   /** Virtual seconds after which it is given up. Default 3600. */
@@ -52,7 +57,8 @@ const power = { halted: false, died: false };
 
 /** Switches the machine on: fresh statics, virtual time 0, initcalls run. @throws if an initcall oopses */
 export function boot(options: boot_options = {}): outcome {
-  captured_stacks.kept = options.stacks ?? true;
+  checkers.on = options.checkers ?? true;
+  captured_stacks.kept = checkers.on && (options.stacks ?? true);
   captured_stacks.missed = false;
   restart_object_ids();
   reset_statics();
@@ -62,6 +68,7 @@ export function boot(options: boot_options = {}): outcome {
   power.died = false;
   byte_order.little_endian = options.arch === "x86_64";
   kconfig.CONFIG_PM = options.arch === "x86_64";
+  kconfig.CONFIG_BUG_ON_DATA_CORRUPTION = options.bug_on_data_corruption ?? false;
   limits.max_steps = options.max_steps ?? 2_000_000;
   limits.max_seconds = options.max_seconds ?? 3600;
   set_schedule(run_to_block);

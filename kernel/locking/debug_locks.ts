@@ -4,14 +4,12 @@
  * mostly noise (lib/debug_locks.c).
  */
 import { per_boot_books } from "../boot.ts";
-import { LOGLEVEL_WARNING } from "../printk.ts";
+import { checkers } from "../checkers.ts";
 import { type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
-import { current_name, report, where_we_are } from "../panic.ts";
+import { warning } from "../panic.ts";
 import { touch_named } from "../sched/footprint.ts";
-import { smp_processor_id } from "../sched/task.ts";
-import { format_place, stack_trace } from "../stacktrace.ts";
 
-export const debug_locks = per_boot_books(() => ({ on: true }));
+export const debug_locks = per_boot_books(() => ({ on: checkers.on }));
 
 /** Turns lock debugging off for the rest of the boot. @return whether it was on: only then may the caller speak */
 export function debug_locks_off(): boolean {
@@ -26,9 +24,7 @@ export function debug_locks_off(): boolean {
 export function DEBUG_LOCKS_WARN_ON(condition: boolean, text: string): boolean {
   if (!condition || !debug_locks_off()) return condition;
   const title = `DEBUG_LOCKS_WARN_ON(${text})`;
-  const head = `WARNING: CPU: ${smp_processor_id()} PID: ${current_name().pid} at ${format_place(stack_trace())}`;
-  const lines = [title, head, where_we_are(), "---[ end trace 0000000000000000 ]---"];
-  report({ checker: "debug_locks", title, text: lines.join("\n"), level: LOGLEVEL_WARNING });
+  warning({ checker: "debug_locks", title, lines: [title] });
   return condition;
 }
 

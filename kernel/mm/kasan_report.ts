@@ -72,7 +72,7 @@ function describe_object(mem: mem_object, addr: number): string[] {
       if (mem.freed) return ["The buggy address belongs to a vmalloc virtual mapping"];
       return [
         `The buggy address belongs to a ${mem.usable / 4096}-page vmalloc region starting at 0x${mem.addr.toString(16)} ` +
-          `allocated at ${mem.alloc_track?.stack[0] ?? "unknown"}`,
+          `allocated at ${mem.alloc_track?.place ?? "unknown"}`,
       ];
     case "stack":
       return [

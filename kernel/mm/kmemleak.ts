@@ -139,6 +139,6 @@ export function live_objects(): live_object[] {
     size: mem.size,
     cache: mem.cache,
     module: mem.module,
-    place: mem.alloc_track?.stack[0] ?? "unknown",
+    place: mem.alloc_track?.place ?? "unknown",
   }));
 }

@@ -9,6 +9,8 @@ export interface track {
   readonly jiffies: number;
   /** Function names, innermost first, as a report prints them. */
   readonly stack: readonly string[];
+  /** The innermost of them; "unknown" if there is none. */
+  readonly place: string;
   /** The module of the innermost function, null for vmlinux. */
   readonly module: string | null;
 }

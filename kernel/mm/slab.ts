@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** kmalloc() and kfree(): typed objects and byte memory from slab caches. Sources: mm/slab_common.c, mm/slub.c */
 import { per_boot_books } from "../boot.ts";
+import { checkers } from "../checkers.ts";
 import { kbuf } from "../lib/bytestruct.ts";
 import { addr_of, build_in, embed, type field, kobj_memory, layout_of, sizeof, struct_array } from "../lib/struct.ts";
 import { kcsan_check_free } from "../kcsan/access.ts";
@@ -87,11 +88,13 @@ export function give_birth<T extends object>(what: allocation, make: () => T): T
   mem.type = what.type;
   mem.useroffset = what.useroffset ?? 0;
   mem.usersize = what.usersize ?? 0;
-  mem.alloc_track = take_track(give_birth);
   mem.birth = ++s.births;
   const root = build_in(mem, make);
   mem.root = root;
-  s.live.set(mem.birth, mem);
+  if (checkers.on) {
+    mem.alloc_track = take_track(give_birth);
+    s.live.set(mem.birth, mem);
+  }
   if (traced.kernel) trace_kmalloc(mem);
   return root;
 }
@@ -99,9 +102,10 @@ export function give_birth<T extends object>(what: allocation, make: () => T): T
 /** The object is gone: every pointer to it, or to what is embedded in it, is stale from here on. */
 export function bury(mem: mem_object): void {
   if (traced.kernel) trace_kfree(mem);
+  footprint_free(mem);
+  if (!checkers.on) return;
   debug_check_no_obj_freed(mem);
   kcsan_check_free(mem);
-  footprint_free(mem);
   mem.freed = true;
   mem.free_track = take_track(bury);
   s.live.delete(mem.birth);

@@ -133,7 +133,7 @@ function comparable(text: string): string[] {
     .filter((line) => !FRAME.test(line))
     .map((line) =>
       line
-        .replaceAll(/\b(0x|0{8})[0-9a-f]{8}\b(?!\/)/g, "ADDRESS")
+        .replaceAll(/\b(0x0{8}|0x|0{8})[0-9a-f]{8}\b(?!\/)/g, "ADDRESS")
         .replaceAll(/\b(init|other)([/:])\d+/g, "$1$2PID")
         .replaceAll(/\b(pid:? )\d+/gi, "$1PID")
         .replace(/(leaked lock or atomic: \S+\/)\d+$/, "$1PID"),

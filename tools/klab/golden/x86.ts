@@ -116,7 +116,7 @@ class X86Replay {
 
   run(): Replayed {
     const schedule = new Preemption(PROGRAM);
-    const end = this.#kernel.boot({ arch: "x86_64", cpus: 2, schedule });
+    const end = this.#kernel.boot({ arch: "x86_64", cpus: 2, schedule, bug_on_data_corruption: true });
     if (end !== "done") throw new InputError(`the machine does not come up: ${end}`);
     const side = new SideChannels(this.#kernel);
     try {

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** The groups of `klab bench`, one file each. */
+import { primitives } from "./primitives.ts";
+import type { Group } from "./group.ts";
+
+export const GROUPS: readonly Group[] = [primitives];
