@@ -3,6 +3,8 @@
 import { per_boot_books } from "./boot.ts";
 import { report } from "./panic.ts";
 import { sched, TASK_NOLOAD, TASK_UNINTERRUPTIBLE, TASK_WAKEKILL, type task_struct } from "./sched/task.ts";
+import { format_call } from "./stacktrace.ts";
+import { print_tainted, UTS_IDENT } from "./taint.ts";
 import { clock, NSEC_PER_SEC } from "./time/clock.ts";
 
 const s = per_boot_books(() => ({
@@ -26,12 +28,21 @@ export function check_hung_tasks(): void {
     const seconds = Math.floor((clock.ns - t.blocked_since) / NSEC_PER_SEC);
     if (seconds < limit || s.reported.has(t)) continue;
     s.reported.add(t);
-    const title = `INFO: task ${t.comm}:${t.pid} blocked for more than ${limit} seconds.`;
-    report({
-      checker: "hung_task",
-      title: `INFO: task ${t.comm} blocked for more than ${limit} seconds.`,
-      text: [title, `task:${t.comm} state:D pid:${t.pid}`, waits(t)].join("\n"),
-    });
+    const frames = t.slept_at?.() ?? [];
+    const text = [
+      `INFO: task ${t.comm}:${t.pid} blocked for more than ${seconds} seconds.`,
+      `      ${print_tainted()} ${UTS_IDENT}`,
+      '"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.',
+      `task:${t.comm.padEnd(15)} state:D pid:${t.pid}`,
+      "Call Trace:",
+      " <TASK>",
+      ...frames.map((f) => ` ${format_call(f)}`),
+      " </TASK>",
+      waits(t),
+    ];
+    // Comparable between runs: when it is noticed depends on what else happens.
+    const title = `INFO: task ${t.comm} blocked for more than ${limit} seconds.`;
+    report({ checker: "hung_task", title, text: text.join("\n"), frames });
   }
 }
 

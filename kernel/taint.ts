@@ -2,8 +2,12 @@
 /** What the kernel knows against itself. Source: kernel/panic.c */
 import { per_boot_books } from "./boot.ts";
 
+/** Release and version, as reports name them. */
+export const UTS_IDENT = "6.1.0-rc1 #1";
+
 export const TAINT_PROPRIETARY_MODULE = 0;
 export const TAINT_FORCED_MODULE = 1;
+export const TAINT_BAD_PAGE = 5;
 export const TAINT_USER = 6;
 export const TAINT_DIE = 7;
 export const TAINT_WARN = 9;

@@ -20,12 +20,18 @@ import { clock, NSEC_PER_SEC } from "../time/clock.ts";
 import { advance_clock, run_expired } from "../time/timer.ts";
 import { run_initcalls } from "../init.ts";
 import { kconfig } from "./kconfig.ts";
+import { type pci_plan, set_pci_plan } from "./x86/pci_host.ts";
+import { type ap_plan, ap_power_on } from "./s390/ap.ts";
 
 export interface boot_options {
   /** Default 2. */
   readonly cpus?: number;
   /** Default s390x, which is big-endian. */
   readonly arch?: "s390x" | "x86_64";
+  /** What is on the PCI bus of an x86_64 machine. Default nothing. */
+  readonly pci?: readonly pci_plan[];
+  /** Crypto adapters of an s390 machine; none if not given, nor the instructions for them. */
+  readonly ap?: ap_plan;
   readonly schedule?: schedule;
   /** Look for data races: every access is recorded, which costs. Changes nothing else. Default false. */
   readonly kcsan?: boolean;
@@ -67,8 +73,10 @@ export function boot(options: boot_options = {}): outcome {
   power.halted = false;
   power.died = false;
   byte_order.little_endian = options.arch === "x86_64";
+  ap_power_on(options.ap ?? null);
   kconfig.CONFIG_PM = options.arch === "x86_64";
   kconfig.CONFIG_BUG_ON_DATA_CORRUPTION = options.bug_on_data_corruption ?? false;
+  set_pci_plan(options.pci ?? []);
   limits.max_steps = options.max_steps ?? 2_000_000;
   limits.max_seconds = options.max_seconds ?? 3600;
   set_schedule(run_to_block);

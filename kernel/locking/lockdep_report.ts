@@ -5,8 +5,8 @@ import type { mem_object } from "../mm/object.ts";
 import { current_name, report, where_we_are } from "../panic.ts";
 import { LOGLEVEL_WARNING } from "../printk.ts";
 import { current, HARDIRQ_OFFSET, in_hardirq, SOFTIRQ_OFFSET } from "../sched/task.ts";
-import { print_tainted } from "../taint.ts";
-import { format_call, format_frame, type stack_frame } from "../stacktrace.ts";
+import { print_tainted, UTS_IDENT } from "../taint.ts";
+import { format_call, format_frame, type stack_frame, stack_trace } from "../stacktrace.ts";
 import { debug_locks_off } from "./debug_locks.ts";
 import {
   type held_lock,
@@ -17,7 +17,6 @@ import {
   USAGE_NAMES,
 } from "./lockdep.ts";
 
-const UTS = "6.1.0-rc1 #1";
 const SCENARIO = [" Possible unsafe locking scenario:", ""];
 export const DEADLOCK = ["", " *** DEADLOCK ***", ""];
 
@@ -35,8 +34,11 @@ function place(frames: readonly stack_frame[]): string {
   const [first] = callers(frames);
   return first ? format_frame(first) : "?";
 }
+/** The validator begins at lock_acquire() and its like. */
+function inside(f: stack_frame): boolean {
+  return f.file.startsWith("kernel/locking/lockdep") && !f.name.startsWith("lock_");
+}
 export function trace_lines(frames: readonly stack_frame[], indent: number): string[] {
-  const inside = (f: stack_frame): boolean => f.file === "kernel/locking/lockdep.ts" && !f.name.startsWith("lock_");
   return frames.filter((f) => !inside(f)).map((f) => " ".repeat(indent) + format_call(f));
 }
 
@@ -70,9 +72,17 @@ export function print_held(): string[] {
 /** @lines: what stands between the headline and the stack */
 export function speak(headline: string, lines: readonly string[], backtrace = true): void {
   const rule = (c: string): string => c.repeat(headline.length);
-  const text = [rule("="), headline, `${UTS} ${print_tainted()}`, rule("-"), ...lines];
-  if (backtrace) text.push("", "stack backtrace:", where_we_are());
-  report({ checker: "lockdep", title: headline, text: text.join("\n"), level: LOGLEVEL_WARNING });
+  const text = [rule("="), headline, `${UTS_IDENT} ${print_tainted()}`, rule("-"), ...lines];
+  const frames = stack_trace();
+  if (backtrace) text.push("", "stack backtrace:", where_we_are(frames.filter((f) => !inside(f))));
+  report({
+    checker: "lockdep",
+    title: headline,
+    text: text.join("\n"),
+    level: LOGLEVEL_WARNING,
+    // At the end of a task there is nobody left: then it is about who took the lock.
+    frames: [...callers(frames), ...callers(held_locks(current())[0]?.place() ?? [])],
+  });
 }
 
 export function print_deadlock_bug(prev: held_lock, next: held_lock): void {
@@ -179,6 +189,7 @@ export function print_unlock_imbalance_bug(map: lockdep_map): void {
   if (!debug_locks_off()) return;
   speak("WARNING: bad unlock balance detected!", [
     `${me()} is trying to release lock (${map.name}) at:`,
+    place(stack_trace()),
     "but there are no more locks to release!",
     "",
     "other info that might help us debug this:",

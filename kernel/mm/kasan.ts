@@ -4,7 +4,7 @@
  * they see a freed object or a place outside; what they read then is what was there last.
  */
 import { access, addr_of, bounds, kobj_memory, layout_of, sizeof, struct_array } from "../lib/struct.ts";
-import type { byte_memory } from "../lib/bytestruct.ts";
+import { type byte_memory, written } from "../lib/bytestruct.ts";
 import { bug_type_of, kasan_report, ubsan_report } from "./kasan_report.ts";
 
 const s = {
@@ -96,6 +96,7 @@ export function kasan_check_range(of: kobj_memory, at: number, size: number, wri
   if (of.$mem.freed) return !kasan_report({ mem: of.$mem, type: bug_type_of(of.$mem), addr, size, write });
   const room = is_bytes(of) && !of.$mem.size ? of.$bytes.length : room_in(of);
   if (at >= 0 && at + size <= room) {
+    if (write && of.$mem.unwritten && is_bytes(of)) written.mark(of, at, size);
     s.watch_range?.(of, at, size, write);
     s.footprint_range?.(of, at, size, write);
     return true;

@@ -32,6 +32,8 @@ export class mem_object {
   /** What of the object may be copied to and from user space, as the slab cache says. */
   useroffset = 0;
   usersize = 0;
+  /** One for each byte that nobody has written yet; null if all are, or are not looked at. */
+  unwritten: Uint8Array | null = null;
   alloc_track: track | null = null;
   free_track: track | null = null;
   /** Order of birth in this boot: the identity of an object across states, where addresses are not comparable. */

@@ -8,6 +8,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { InputError, suggestion } from "./errors.ts";
 import { ROOT } from "./paths.ts";
+import { cameFrom } from "./source-files.ts";
 import type { Kernel } from "./states/load.ts";
 
 /** How a run ended, in the words of kernel/arch/machine.ts. */
@@ -17,6 +18,16 @@ export interface Report {
   readonly checker: string;
   readonly title: string;
   readonly text: string;
+  /** The task that it was about, its CPU, and the function; the line in its file where `set_source_lines()` was told. */
+  readonly pid?: number;
+  readonly comm?: string;
+  readonly cpu?: number;
+  readonly at?: {
+    readonly name: string;
+    readonly file: string;
+    readonly module: string | null;
+    readonly line: number | null;
+  } | null;
   /** The allocation that was made to fail, by the function that asked for it. */
   readonly fault?: string;
 }
@@ -164,9 +175,7 @@ function bootOnce<K extends RunnableKernel>(
   // Copies: the next boot starts over with the kernel's own.
   return {
     outcome,
-    reports: kernel
-      .found()
-      .map(({ checker, title, text }) => ({ checker, title, text, ...(fault === undefined ? {} : { fault }) })),
+    reports: kernel.found().map((report) => ({ ...report, ...(fault === undefined ? {} : { fault }) })),
     log: kernel.log().map(({ level, ns, text }) => ({ level, ns, text })),
     events: events.map(({ name, ns, pid, comm, text }) => ({ name, ns, pid, comm, text })),
     results,
@@ -282,7 +291,9 @@ export async function allScenarios(folder: string = SCENARIOS): Promise<Scenario
   }
   const scenarios: Scenario[] = [];
   for (const name of names.sort()) {
-    for (const scenario of await loadScenarios(folder, name)) {
+    const found = await loadScenarios(folder, name);
+    cameFrom(resolve(folder, name), found);
+    for (const scenario of found) {
       if (scenarios.some((other) => other.id === scenario.id)) {
         throw new InputError(`test/scenarios/${name}: there is another scenario called ${scenario.id}`);
       }

@@ -16,6 +16,7 @@ import {
   type TraceEvent,
 } from "../scenario.ts";
 import { type State, state as stateOf } from "../states/index.ts";
+import { lineOf } from "../states/lines.ts";
 import { loadState } from "../states/load.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -70,6 +71,8 @@ export async function runAndShow(
     terminal.note(error.message);
     return 125;
   }
+  // States of trees of the user's own may be older than this.
+  (kernel as Partial<typeof kernel>).set_source_lines?.(lineOf);
   if (token && scenario.faults)
     throw new InputError(
       `${scenario.id} lets every allocation fail in turn and takes no schedule; leave --schedule out`,
