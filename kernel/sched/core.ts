@@ -73,7 +73,7 @@ function id_of(t: task_struct): number {
 /** @me: who went on up to here, null if they do not go on by themselves */
 function choose(from: readonly task_struct[], me: task_struct | null): task_struct | null {
   const { watcher } = footprint;
-  if (watcher && from.length > 0) {
+  if (watcher && from.length > 0 && interferes()) {
     const scarce = sched.runnable.some((t) => !from.includes(t));
     watcher.step(from.map(id_of), me && from[0] === me ? id_of(me) : 0, scarce);
   }

@@ -40,18 +40,31 @@ export interface schedule {
 export const run_to_block: schedule = { interferes: false, decide: () => 0 };
 
 let now: schedule = run_to_block;
+/** Somebody wants to be left alone. */
+const quiet = { on: false };
 
 export function set_schedule(s: schedule): void {
   now = s;
+  quiet.on = false;
 }
 
 export function interferes(): boolean {
-  return now.interferes;
+  return now.interferes && !quiet.on;
+}
+
+/**
+ * While it is quiet nothing is asked and nobody interferes: for what has to be set up before it gets interesting. What is done
+ * meanwhile is before everything that follows.
+ */
+export function set_quiet(on: boolean): void {
+  if (quiet.on === on) return;
+  quiet.on = on;
+  now.watcher?.barrier();
 }
 
 /** @return index of the way to go on, 0 <= index < n */
 export function decide(kind: decision_kind, n: number, label: (i: number) => string): number {
-  if (n < 2 || !now.interferes) return 0;
+  if (n < 2 || !interferes()) return 0;
   const choice = now.decide(kind, n, label);
   if (!Number.isInteger(choice) || choice < 0 || choice >= n)
     throw new RangeError(`schedule chose ${choice} of ${n} (${kind})`);

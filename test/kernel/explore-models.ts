@@ -10,6 +10,7 @@ import {
   schedule,
   set_current_state,
   type Sleeps,
+  type Spins,
   TASK_UNINTERRUPTIBLE,
   type task_struct,
   wake_up_process,
@@ -276,14 +277,14 @@ export const MODELS: readonly Model[] = [
     name: "an interrupt and who holds it off",
     start: () => {
       const [c, lock, seen] = [new cell(), DEFINE_SPINLOCK("lock"), new Seen()];
-      function* handler(): Sleeps {
-        yield* spin_lock(lock) as Sleeps;
+      function* handler(): Spins {
+        yield* spin_lock(lock);
         c.v += 10;
         spin_unlock(lock);
       }
       function* raises(): Sleeps {
         yield* cond_resched();
-        raise_irq({ name: "irq", handler: () => handler() as never });
+        raise_irq({ name: "irq", handler });
         yield* cond_resched();
         c.w = 1;
       }

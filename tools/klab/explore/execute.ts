@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** One execution of a scenario under a schedule, and what the explorer keeps of it. */
-import { type decision, recording_schedule } from "../../../kernel/explore/replay.ts";
+/** Executions of a scenario, each under a schedule, and what the explorer keeps of them. */
+import { type decision, recording_schedule, replay_schedule } from "../../../kernel/explore/replay.ts";
 import type { decision_kind, schedule, step_watcher } from "../../../kernel/sched/decide.ts";
 import { type Outcome, type Report, type RunnableKernel, runScenario, type ScenarioFor } from "../scenario.ts";
 import { keyOf } from "./finding.ts";
 
-/** What an execution is of. */
+/** What the executions are of. */
 export interface Subject<K> {
   readonly kernel: K;
   readonly scenario: ScenarioFor<K>;
@@ -20,10 +20,11 @@ export interface Subject<K> {
 
 export const MAX_STEPS = 200_000;
 
+/** Plain data: it can come from another thread. */
 export interface Executed {
   /** "cut": the search saw that the rest of the run is one that it has had. "threw": the scenario or the kernel under it did. */
   readonly end: Outcome | "cut" | "threw";
-  /** The first report for each key. */
+  /** The first report for each key; without those that were known. */
   readonly reports: ReadonlyMap<string, Report>;
   /** What was decided otherwise than the quiet way. */
   readonly decisions: readonly decision[];
@@ -31,8 +32,6 @@ export interface Executed {
   readonly asked: number;
   /** Questions about what may fail or happen, which the budget of faults is for. */
   readonly faultQuestions: number;
-  /** What user space saw. */
-  readonly results: Readonly<Record<string, unknown>>;
 }
 
 /** What counts as a fault: what the machine or somebody outside does to the code, rather than who goes on. */
@@ -64,29 +63,67 @@ function isCut(error: unknown): boolean {
   return error instanceof Error && error.name === "run_cut";
 }
 
-/** Runs once. What the scenario throws is a finding; so is an end without a report. */
-export function execute<K extends RunnableKernel>(subject: Subject<K>, inner: schedule): Executed {
+function thrown(error: unknown): Report {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { checker: "throws", title: error instanceof Error ? `${error.name}: ${error.message}` : text, text };
+}
+
+/** Runs once, with the stacks that reports show. What the scenario throws is a finding; so is an end without a report. */
+export function execute<K extends RunnableKernel>(subject: Subject<K>, inner: schedule, stacks = true): Executed {
   const { kernel, scenario, state, kcsan, faults, maxSteps } = subject;
   const seen = new Counting(inner);
-  const limited = { ...scenario, machine: { max_steps: maxSteps, ...scenario.machine, faults } };
   let end: Executed["end"] = "cut";
   let reports: readonly Report[] = [];
-  let results: Readonly<Record<string, unknown>> = {};
   try {
-    const run = runScenario(kernel, limited, { state, schedule: seen, kcsan });
-    ({ outcome: end, reports, results } = run);
+    ({ outcome: end, reports } = runScenario(kernel, scenario, {
+      state,
+      schedule: seen,
+      kcsan,
+      faults,
+      maxSteps,
+      stacks,
+    }));
     if (reports.length === 0 && end !== "done") reports = [{ checker: "end", title: end, text: end }];
   } catch (error) {
-    if (!isCut(error)) {
-      end = "threw";
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      const title = error instanceof Error ? `${error.name}: ${error.message}` : text;
-      reports = [{ checker: "throws", title, text }];
-    }
+    if (!isCut(error)) [end, reports] = ["threw", [thrown(error)]];
+    else reports = kernel.found().map(({ checker, title, text }) => ({ checker, title, text }));
   }
   const byKey = new Map<string, Report>();
   for (const report of reports) if (!byKey.has(keyOf(report))) byKey.set(keyOf(report), report);
   const { decisions, asked } = seen.recording;
   const { counts, faultQuestions } = seen;
-  return { end, reports: byKey, decisions, counts, asked, faultQuestions, results };
+  return { end, reports: byKey, decisions, counts, asked, faultQuestions };
+}
+
+/** What can be said of a report whose stacks are missing: of a data race, which member, and who did what. */
+function roughKey(report: Report): string {
+  if (report.checker !== "kcsan") return keyOf(report);
+  const lines = report.text.split("\n").filter((line) => /^(BUG|member:|read|write|free)/.test(line));
+  return lines.map((line) => line.replace(/0x[0-9a-f]+| on cpu \d+/g, "")).join("\n");
+}
+
+/**
+ * Executes one schedule after the other. Keeping stacks costs more than the rest of a run and few runs say anything new, so each is
+ * made without, and made again with them if something in it was not seen before.
+ */
+export class Executor<K extends RunnableKernel> {
+  readonly #subject: Subject<K>;
+  readonly #known = new Set<string>();
+  constructor(subject: Subject<K>) {
+    this.#subject = subject;
+  }
+  /** @return the reports that are new to this executor, and the rest */
+  run(inner: schedule): Executed {
+    const seen = execute(this.#subject, inner, false);
+    const fresh = [...seen.reports.values()].map(roughKey).filter((key) => !this.#known.has(key));
+    if (fresh.length === 0) return { ...seen, reports: new Map() };
+    for (const key of fresh) this.#known.add(key);
+    if (this.#subject.kernel.stacks_missed?.() !== true) return seen;
+    const whole = this.again(seen.decisions);
+    return { ...seen, reports: whole.reports };
+  }
+  /** The same again, with stacks. */
+  again(decisions: readonly decision[]): Executed {
+    return execute(this.#subject, new replay_schedule(decisions));
+  }
 }
