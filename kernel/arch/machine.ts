@@ -8,8 +8,9 @@ import { restart_object_ids } from "../lib/struct.ts";
 import { arm_faults } from "../lib/fault-inject.ts";
 import { type kernel_report, oops, reports } from "../panic.ts";
 import { kernel_log, type log_line } from "../printk.ts";
+import { outside_init } from "../outside.ts";
 import { footprint_init } from "../mm/footprint.ts";
-import { footprint } from "../sched/footprint.ts";
+import { footprint, touch_everything } from "../sched/footprint.ts";
 import { check_hung_tasks, report_deadlock } from "../hung_task.ts";
 import { create_task, start_cpus, step } from "../sched/core.ts";
 import { run_to_block, type schedule, set_schedule } from "../sched/decide.ts";
@@ -50,6 +51,8 @@ export interface boot_options {
   readonly stacks?: boolean;
   /** Failures that the schedule may choose once the machine is up, of calls made by any task. Default 0. */
   readonly faults?: number;
+  /** What the outside may do counts among them: kernel/outside.ts. Default false: only what the scenario does happens. */
+  readonly outside?: boolean;
 }
 
 /**
@@ -70,6 +73,7 @@ export function boot(options: boot_options = {}): outcome {
   reset_statics();
   kcsan_init(false);
   footprint_init(null);
+  outside_init(false);
   power.halted = false;
   power.died = false;
   byte_order.little_endian = options.arch === "x86_64";
@@ -89,6 +93,7 @@ export function boot(options: boot_options = {}): outcome {
   // Initcalls run before there is anything to interfere with.
   set_schedule(options.schedule ?? run_to_block);
   footprint_init(options.schedule?.watcher ?? null);
+  outside_init(options.outside === true);
   return up;
 }
 
@@ -99,6 +104,8 @@ export function spawn(comm: string, body: Sleeps, flags = 0, daemon = false): ta
 
 /** Stops the machine where it stands; run() returns. For reboot and power-off. */
 export function halt(): void {
+  // Nobody does anything after it.
+  touch_everything();
   power.halted = true;
 }
 

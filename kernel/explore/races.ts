@@ -102,6 +102,16 @@ export class step_order {
       if (now.all) last_all[t] = j;
       disabled_by[t] = -1;
     }
+    // Who could have gone on and never did: kept from it, or the machine stopped.
+    const end = this.#steps.length - 1;
+    const { task, from } = this.#steps[end] ?? { task: 0, from: [] };
+    for (const left of from) if (left !== task) disabled_by[this.#number(left)] = end;
+    for (const [left, k] of this.#index) if ((disabled_by[k] ?? -1) >= 0) this.#kept_from(disabled_by[k] ?? 0, left);
+  }
+  /** Whoever keeps somebody from going on is somebody they could have come before. */
+  #kept_from(i: number, task: number): void {
+    if (this.#bounded) this.#ask_within_bound(i, task);
+    else this.#requests.push({ at: i, tasks: [task] });
   }
   #join(clock: Int32Array, i: number): void {
     if (i < 0) return;
@@ -157,11 +167,7 @@ export class step_order {
       } else if (!ordered) this.#ask(i, j, clock);
       this.#join(clock, i);
     }
-    // Whoever kept it from going on is somebody it could have come before.
-    if (disabler >= 0) {
-      if (this.#bounded) this.#ask_within_bound(disabler, task);
-      else this.#requests.push({ at: disabler, tasks: [task] });
-    }
+    if (disabler >= 0) this.#kept_from(disabler, task);
   }
 
   #ask_within_bound(i: number, task: number): void {

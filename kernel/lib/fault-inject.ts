@@ -79,6 +79,14 @@ export function arm_faults(budget: number, options: fault_options = {}): void {
   s.budget = budget;
 }
 
+/** What the schedule may still choose, of failures and of what else counts as one. */
+export function faults_left(): number {
+  return s.budget;
+}
+export function use_fault(): void {
+  s.budget--;
+}
+
 /** What was made to fail since power-on. */
 export function fault_injections(): readonly fault_injection[] {
   return s.injected;

@@ -7,7 +7,7 @@
  */
 import { per_boot_books } from "../boot.ts";
 import { kcsan_task_created, kcsan_task_exited, kcsan_wake } from "../kcsan/order.ts";
-import { decide, interferes } from "./decide.ts";
+import { decide, interferes, outside } from "./decide.ts";
 import { footprint, touch_new_task, touch_task } from "./footprint.ts";
 import { bug_scheduling_while_atomic, missing_yield_star } from "./debug.ts";
 import { deliver_pending, pending_here, pending_for_idle } from "./interrupts.ts";
@@ -89,6 +89,7 @@ export function point(): boolean {
   s.owed = null;
   if (interferes()) {
     const me = current();
+    outside.ask?.();
     const from = candidates(me);
     if (from.length > 1 || footprint.watcher) {
       const chosen = choose(from, me);
@@ -280,6 +281,7 @@ export function pick_next(): task_struct | null {
   const chosen = s.next;
   s.next = null;
   if (chosen) return chosen;
+  outside.ask?.();
   return choose(candidates(null), null);
 }
 

@@ -39,6 +39,9 @@ export interface schedule {
 /** Everybody runs until they wait; nothing fails. */
 export const run_to_block: schedule = { interferes: false, decide: () => 0 };
 
+/** Asks what the outside does between two steps; null if nothing can happen. Set at power-on. */
+export const outside = { ask: null as (() => void) | null };
+
 let now: schedule = run_to_block;
 /** Somebody wants to be left alone. */
 const quiet = { on: false };

@@ -16,6 +16,7 @@ import {
   wake_up_process,
 } from "#linux/sched.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
+import { WARN_ON } from "#linux/bug.ts";
 import { DEFINE_SPINLOCK, spin_lock, spin_lock_irqsave, spin_unlock, spin_unlock_irqrestore } from "#linux/spinlock.ts";
 import { del_timer_sync, mod_timer, timer_list, timer_setup } from "#linux/timer.ts";
 import { init_waitqueue_head, wait_event, wait_queue_head, wake_up } from "#linux/wait.ts";
@@ -23,6 +24,7 @@ import { alloc_workqueue, flush_work, INIT_WORK, queue_work, work_struct } from 
 import { spawn } from "../../kernel/arch/machine.ts";
 import { int, ptr, struct } from "../../kernel/lib/struct.ts";
 import { raise_irq } from "../../kernel/sched/interrupts.ts";
+import { may_happen } from "../../kernel/outside.ts";
 import type { Model } from "./models.ts";
 
 class cell extends struct("cell", { v: int(), w: int(), next: ptr<cell>() }) {}
@@ -427,6 +429,73 @@ export const MODELS: readonly Model[] = [
       spawn("a", body("a"));
       spawn("b", body("b"));
       return () => `${c.v} ${c.w} ${seen}`;
+    },
+  },
+  {
+    name: "a time-out that comes before the event, though nobody sleeps",
+    faults: 1,
+    outside: true,
+    start: () => {
+      const [done, c, seen] = [new completion(), new cell(), new Seen()];
+      init_completion(done, "done");
+      function* waits(): Sleeps {
+        c.v = 1;
+        seen.of("w").push((yield* wait_for_completion_timeout(done, 2)) > 0 ? "in time" : "too late");
+        c.w += c.v;
+      }
+      function* works(): Sleeps {
+        yield* cond_resched();
+        c.v = 2;
+        complete(done);
+      }
+      spawn("w", waits());
+      spawn("c", works());
+      return () => `${c.w} ${seen}`;
+    },
+  },
+  {
+    name: "something that may happen at any time",
+    faults: 1,
+    outside: true,
+    start: () => {
+      const [c, d, seen] = [new cell(), new cell(), new Seen()];
+      may_happen("v is set", () => {
+        c.v = d.v;
+      });
+      function* body(name: string, mine: cell): Sleeps {
+        mine.v++;
+        yield* cond_resched();
+        mine.v++;
+        seen.of(name).push(mine.v);
+      }
+      spawn("c", body("c", c));
+      spawn("d", body("d", d));
+      return () => `${c.v} ${seen}`;
+    },
+  },
+  {
+    name: "one warns, another oopses, a third does neither",
+    start: () => {
+      const [c, holder, seen] = [new cell(), new cell(), new Seen()];
+      function* warns(): Sleeps {
+        yield* cond_resched();
+        WARN_ON(true);
+        yield* cond_resched();
+        seen.of("w").push(1);
+      }
+      function* oopses(): Sleeps {
+        yield* cond_resched();
+        holder.next!.v = 1;
+      }
+      function* counts(): Sleeps {
+        c.v++;
+        yield* cond_resched();
+        c.v++;
+      }
+      spawn("w", warns());
+      spawn("o", oopses());
+      spawn("c", counts());
+      return () => `${c.v} ${seen}`;
     },
   },
   {

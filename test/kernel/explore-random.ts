@@ -26,7 +26,20 @@ class Things {
   }
 }
 
-const KINDS = ["set", "add", "get", "lock", "unlock", "spin", "complete", "wait", "wake", "sleep", "irq", "point"] as const;
+const KINDS = [
+  "set",
+  "add",
+  "get",
+  "lock",
+  "unlock",
+  "spin",
+  "complete",
+  "wait",
+  "wake",
+  "sleep",
+  "irq",
+  "point",
+] as const;
 interface Op {
   readonly kind: (typeof KINDS)[number];
   readonly which: number;
@@ -102,16 +115,18 @@ function* task(ops: readonly Op[], things: Things, seen: (number | string)[]): S
 export function randomModel(most: number): fc.Arbitrary<Model> {
   const op = fc.record({ kind: fc.constantFrom(...KINDS), which: fc.nat(1) });
   const tasks = fc.array(fc.array(op, { minLength: 1, maxLength: most }), { minLength: 2, maxLength: 3 });
-  return fc.record({ cpus: fc.integer({ min: 1, max: 3 }), tasks }).map(
-    ({ cpus, tasks }): Model => ({
-      name: tasks.map((ops) => ops.map((o) => `${o.kind}${o.which}`).join(" ")).join(" | ") + ` on ${cpus}`,
-      cpus,
-      start: () => {
-        const things = new Things();
-        const seen = tasks.map(() => [] as (number | string)[]);
-        tasks.forEach((ops, i) => spawn(`t${i}`, task(ops, things, seen[i]!)));
-        return () => [...things.data.map((d) => `${d.x}/${d.y}`), ...seen.map((s) => s.join())].join(" ");
-      },
-    }),
-  );
+  const faults = fc.constantFrom(0, 0, 1);
+  return fc.record({ cpus: fc.integer({ min: 1, max: 3 }), faults, tasks }).map(({ cpus, faults, tasks }): Model => ({
+    faults,
+    outside: true,
+    name:
+      tasks.map((ops) => ops.map((o) => `${o.kind}${o.which}`).join(" ")).join(" | ") + ` on ${cpus}, ${faults} faults`,
+    cpus,
+    start: () => {
+      const things = new Things();
+      const seen = tasks.map(() => [] as (number | string)[]);
+      tasks.forEach((ops, i) => spawn(`t${i}`, task(ops, things, seen[i]!)));
+      return () => [...things.data.map((d) => `${d.x}/${d.y}`), ...seen.map((s) => s.join())].join(" ");
+    },
+  }));
 }

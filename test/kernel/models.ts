@@ -12,6 +12,7 @@ export interface Model {
   readonly name: string;
   readonly cpus?: number;
   readonly faults?: number;
+  readonly outside?: boolean;
   /** Spawns the tasks. @return what came of it, once all is over */
   readonly start: () => () => string;
 }
@@ -25,8 +26,8 @@ export interface Searched {
 }
 
 function once(model: Model, schedule: schedule, kcsan: boolean): string {
-  const { cpus = 2, faults = 0 } = model;
-  boot({ cpus, faults, kcsan, schedule, max_steps: 10_000, stacks: false });
+  const { cpus = 2, faults = 0, outside = false } = model;
+  boot({ cpus, faults, outside, kcsan, schedule, max_steps: 10_000, stacks: false });
   const result = model.start();
   const outcome = run();
   const titles = found()

@@ -103,6 +103,8 @@ export interface RunOptions {
   readonly kcsan?: boolean;
   /** Failures that the schedule may choose, of all tasks. */
   readonly faults?: number;
+  /** What the outside may do between any two steps counts among them: kernel/outside.ts. */
+  readonly outside?: boolean;
   /** Steps of the machine after which the run is given up. */
   readonly maxSteps?: number;
   /** False: leave out the stacks of allocations and locks; the reports have the same titles. Only with a schedule. */
@@ -164,7 +166,7 @@ function bootOnce<K extends RunnableKernel>(
       stacks,
       ...scenario.machine,
       ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
-      ...(options.faults ? { faults: options.faults } : {}),
+      ...(options.faults ? { faults: options.faults, outside: options.outside === true } : {}),
       ...(options.kcsan ? { kcsan: true } : {}),
       ...(options.maxSteps === undefined ? {} : { max_steps: options.maxSteps }),
     });

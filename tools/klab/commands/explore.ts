@@ -109,7 +109,13 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
   // A folder is named from where we are; the token may be used elsewhere.
   const place = state.version === null && state.name !== "base" ? resolve(state.name) : state.name;
   const token = (decisions: Found["decisions"]): string =>
-    writeToken({ scenario: id, state: place, source, mode: { faults, kcsan }, decisions });
+    writeToken({
+      scenario: id,
+      state: place,
+      source,
+      mode: { faults, ...(faults > 0 && { outside: true }), kcsan },
+      decisions,
+    });
 
   const subject = { kernel: await loadState(state), scenario, state: state.name, kcsan, faults, maxSteps: MAX_STEPS };
   const assignment = { state: { name: state.name, dir: state.dir }, scenario: id, kcsan, faults, maxSteps: MAX_STEPS };

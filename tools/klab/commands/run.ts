@@ -87,6 +87,7 @@ export async function runAndShow(
     trace,
     schedule,
     faults: token?.mode.faults ?? 0,
+    outside: token?.mode.outside === true,
     kcsan: show.kcsan === true || token?.mode.kcsan === true,
     ...(token && { maxSteps: MAX_STEPS }),
   });

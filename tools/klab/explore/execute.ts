@@ -80,6 +80,7 @@ export function execute<K extends RunnableKernel>(subject: Subject<K>, inner: sc
       schedule: seen,
       kcsan,
       faults,
+      outside: faults > 0,
       maxSteps,
       stacks,
     }));
