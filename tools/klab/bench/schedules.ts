@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Models whose schedules are gone through. It is bundled by itself (see bundle.ts), so it imports nothing that it does not need. */
-import { kref, kref_get, kref_init, kref_put } from "../../../include/linux/kref.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "../../../include/linux/mutex.ts";
 import { cond_resched, type Sleeps } from "../../../include/linux/sched.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "../../../include/linux/slab.ts";
-import { container_of, embed, struct, u32 } from "../../../include/linux/types.ts";
+import { embed, struct, u32 } from "../../../include/linux/types.ts";
 import { boot, type boot_options, found, run, spawn } from "../../../kernel/arch/machine.ts";
 import { dpor_search, type reduction } from "../../../kernel/explore/dpor.ts";
 import { run_cut } from "../../../kernel/explore/guided.ts";
@@ -13,52 +12,48 @@ import { recording_schedule } from "../../../kernel/explore/replay.ts";
 import { prepare } from "../../../kernel/explore/strategy.ts";
 import type { decision_kind, schedule } from "../../../kernel/sched/decide.ts";
 
-class Shared extends struct("shared", {
-  refs: embed(() => kref),
-  lock: embed(() => mutex),
-  count: u32(),
-}) {}
+class Shared extends struct("shared", { lock: embed(() => mutex), count: u32() }) {}
 
-function release(counter: kref): void {
-  kfree(container_of(counter, Shared, "refs"));
-}
-/** A lock, a count that it protects, and a reference that goes: three points. */
-function* worker(shared: Shared): Sleeps {
-  yield* mutex_lock(shared.lock);
-  shared.count++;
-  mutex_unlock(shared.lock);
-  yield* cond_resched();
-  yield* kref_put(shared.refs, release);
-  yield* cond_resched();
-}
+/** Memory that `tasks` tasks share. */
 function sharedBy(tasks: number): Shared {
   const shared = kzalloc(Shared, GFP_KERNEL)!;
-  kref_init(shared.refs);
   mutex_init(shared.lock);
-  for (let i = 1; i < tasks; i++) kref_get(shared.refs);
+  shared.count = tasks;
   return shared;
 }
+/** A lock, twice, and who comes last gives the memory back: three points. */
+function* worker(shared: Shared): Sleeps {
+  yield* mutex_lock(shared.lock);
+  mutex_unlock(shared.lock);
+  yield* mutex_lock(shared.lock);
+  const last = --shared.count === 0;
+  mutex_unlock(shared.lock);
+  yield* cond_resched();
+  if (last) kfree(shared);
+}
 
-/** Spawns the tasks of a model. */
-export type Model = "shared" | "locked" | "independent";
+/** Spawns the tasks of a model: two at a lock each, all at one lock, or each at a lock of its own. */
+export type Model = "pairs" | "locked" | "independent";
 const START: Readonly<Record<Model, (tasks: number) => void>> = {
-  shared: (tasks) => {
-    const shared = sharedBy(tasks);
-    for (let i = 0; i < tasks; i++) spawn("worker", worker(shared));
+  pairs: (tasks) => {
+    for (let i = 0; i < tasks; i += 2) {
+      const shared = sharedBy(2);
+      for (let k = 0; k < 2; k++) spawn("worker", worker(shared));
+    }
   },
   locked: (tasks) => {
     const lock = new mutex();
     mutex_init(lock, "lock");
-    function* locks(): Sleeps {
-      yield* mutex_lock(lock);
-      mutex_unlock(lock);
-    }
-    for (let i = 0; i < tasks; i++) spawn("locks", locks());
+    for (let i = 0; i < tasks; i++) spawn("locks", locks(lock));
   },
   independent: (tasks) => {
     for (let i = 0; i < tasks; i++) spawn("worker", worker(sharedBy(1)));
   },
 };
+function* locks(lock: mutex): Sleeps {
+  yield* mutex_lock(lock);
+  mutex_unlock(lock);
+}
 
 function execute(model: Model, tasks: number, options: boot_options): void {
   boot(options);
