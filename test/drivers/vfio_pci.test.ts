@@ -690,7 +690,9 @@ test("bind and open without memory, each allocation failing in turn", (t) => {
       yield* give(u, EDU);
       yield* opening(u, EDU, function* () {});
       make_it_fail(u.task, false);
-      // The node of the group may be missing: device_add() goes on without it, so bind once more.
+      yield* give(u, EDU);
+      yield* opening(u, EDU, function* () {});
+      // The node of the group may still be missing: device_add() goes on without it, so bind once more.
       yield* takeBack(u, EDU);
       yield* give(u, EDU);
       yield* opening(u, EDU, function* ({ device }) {
