@@ -307,7 +307,7 @@ export const EXPLAINED: Readonly<Record<string, RegExp>> = {
   // The eventfd is gone: whatever its functions touch speaks, and its lock is broken
   V06: /^(BUG: KASAN: use-after-free in (eventfd_\w+|refcount_warn_saturate|spin_lock_irqsave|take_free|take|give_back|unlocked|debug_spin_\w+|waitqueue_active|__wake_up|wake_up_tasks)|WARNING: refcount_warn_saturate)$/,
   V07: /^BUG: KMSAN: kernel-infoleak in (mtty_read \[mtty\]|mdpy_read \[mdpy\]|mbochs_(read|ioctl) \[mbochs\])$/,
-  V08: /^WARNING: __mbochs_get_page \[mbochs\]$|^BUG: kernel NULL pointer dereference in mdev_access \[mbochs\]$/,
+  V08: /^BUG: KASAN: slab-out-of-bounds in __mbochs_get_page \[mbochs\]$/,
 };
 
 /** Reports that are in none of the classes, with a seed that leads to each. */
