@@ -89,3 +89,12 @@ export function* open(u: user_process, d: BusDevice): Sleeps<Opened> {
   opened.device = yield* u.ioctl(opened.group, VFIO_GROUP_GET_DEVICE_FD, arg);
   return opened;
 }
+
+export const DPRC: BusDevice = {
+  bus: "fsl-mc",
+  name: "dprc.2",
+  driver: "vfio-fsl-mc",
+  modules: [...CORE, "vfio_fsl_mc"],
+};
+/** An object in it. */
+export const DPIO: BusDevice = { ...DPRC, name: "dpio.8" };
