@@ -11,6 +11,7 @@ export {
 } from "../../kernel/mm/page_size.ts";
 export {
   __free_page,
+  __free_pages,
   alloc_page,
   alloc_pages,
   get_page,
@@ -73,6 +74,7 @@ export {
   FOLL_LONGTERM,
   FOLL_WRITE,
   mmap_read_lock,
+  mmap_read_trylock,
   mmap_read_unlock,
   mmap_write_lock,
   mmap_write_lock_killable,
@@ -84,4 +86,11 @@ export {
 } from "../../kernel/mm/gup.ts";
 export { __account_locked_vm, kthread_unuse_mm, kthread_use_mm } from "../../kernel/mm/locked_vm.ts";
 export { kvfree, kvmalloc, kvzalloc } from "../../kernel/mm/util.ts";
-export { handle_mm_fault, vm_insert_page } from "../../kernel/mm/memory.ts";
+export { handle_mm_fault, vm_insert_page, zap_vma_ptes } from "../../kernel/mm/memory.ts";
+export {
+  FAULT_FLAG_REMOTE,
+  FAULT_FLAG_WRITE,
+  fixup_user_fault,
+  follow_pte,
+  type followed_pte,
+} from "../../kernel/mm/follow.ts";

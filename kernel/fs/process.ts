@@ -14,7 +14,7 @@ import { current, type task_struct } from "../sched/task.ts";
 import { ready_int, type Sleeps } from "../sched/types.ts";
 import { copy_signal } from "../signal.ts";
 import { new_files, set_files } from "./file.ts";
-import { dup_mm, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from "./mmap.ts";
+import { dup_mm, ksys_mmap_fixed, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from "./mmap.ts";
 import type { pollfd } from "./select.ts";
 import { syscalls } from "./syscalls.ts";
 
@@ -22,6 +22,7 @@ import { syscalls } from "./syscalls.ts";
 import "./console.ts";
 import "./debugfs.ts";
 import "./devtmpfs.ts";
+import "./mem.ts";
 import "./misc.ts";
 import "./proc.ts";
 import "./sysfs_root.ts";
@@ -89,6 +90,10 @@ export class user_process extends syscalls {
   /** Fresh memory, zeroed. @n: bytes. @return its address, or errno */
   alloc(n: number): Sleeps<bigint> {
     return this.mmap(n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+  }
+  /** The same at a place where nothing is yet. @return its address or errno */
+  alloc_at(addr: bigint, n: number, prot = PROT_READ | PROT_WRITE): Sleeps<bigint> {
+    return this.syscall(() => ksys_mmap_fixed(addr, n, prot), "mmap");
   }
   /** Memory that the next such call uses again. */
   private *scratch(n: number): Sleeps<bigint> {

@@ -8,6 +8,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { InputError, suggestion } from "./errors.ts";
 import { ROOT } from "./paths.ts";
+import { cameFrom } from "./source-files.ts";
 import type { Kernel } from "./states/load.ts";
 
 /** How a run ended, in the words of kernel/arch/machine.ts. */
@@ -290,7 +291,9 @@ export async function allScenarios(folder: string = SCENARIOS): Promise<Scenario
   }
   const scenarios: Scenario[] = [];
   for (const name of names.sort()) {
-    for (const scenario of await loadScenarios(folder, name)) {
+    const found = await loadScenarios(folder, name);
+    cameFrom(resolve(folder, name), found);
+    for (const scenario of found) {
       if (scenarios.some((other) => other.id === scenario.id)) {
         throw new InputError(`test/scenarios/${name}: there is another scenario called ${scenario.id}`);
       }

@@ -13,7 +13,9 @@ const PACKAGES: Readonly<Record<string, string>> = { eventemitter3: "kernel/trac
 /** Folders whose files C includes by path from another folder (`-I` in the Makefile, or `#include "../x.h"`). */
 const C_INCLUDES: Readonly<Record<string, readonly string[]>> = {
   "drivers/base": ["drivers/base/power"],
+  "drivers/gpu/drm/i915": ["drivers/gpu/drm/i915/gvt"],
   "drivers/gpu/drm/i915/gvt": ["drivers/gpu/drm/i915"],
+  "drivers/vfio/platform/reset": ["drivers/vfio/platform"],
 };
 
 const room = (file: string): string => file.split("/", 1)[0] ?? "";

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Sleeps } from "../../../kernel/sched/types.ts";
 import { InputError } from "../errors.ts";
 import type { Kernel } from "../states/load.ts";
-import { Actor } from "./actor.ts";
+import { Actor, type OwnMemory } from "./actor.ts";
 import type { Difference } from "./compare.ts";
 import { Preemption } from "./preemption.ts";
 import type { GoldenRecord } from "./record.ts";
@@ -15,19 +15,37 @@ import { cannotPerformX86, expectedOut, givesHandle, performX86, type Said } fro
 
 const PROGRAM = "init";
 const SETTLE_MS = 2;
+/** What the recording program had mapped: 2 MiB, and 64 KiB to read only. */
+const MEMORY: readonly OwnMemory[] = [
+  { addr: 0x200000000000n, length: 2 << 20, writable: true },
+  { addr: 0x200010000000n, length: 64 << 10, writable: false },
+];
 const STACK = ["vfio", "vfio_iommu_type1", "mdev"];
 const SAMPLES = ["mtty", "mdpy", "mbochs"];
+/** What a device of the PCI bus needs to be given to user space. */
+const PCI = ["vfio", "vfio_virqfd", "vfio_pci_core", "vfio_pci"];
 
 /** Whether a trace is of this format: its records are numbered. */
 export function isX86(records: readonly GoldenRecord[]): boolean {
   return typeof records[0]?.said["n"] === "number";
 }
 
-/** The sample that a record is about, by name or in a path. */
-function sampleOf({ args }: GoldenRecord): string | null {
-  const words = Object.values(args).flatMap((v) => (typeof v === "string" ? v.split(/[/-]/) : []));
-  return SAMPLES.find((name) => words.includes(name)) ?? null;
+/** Modules that have to be there for records that speak of them, by that word. */
+const DRIVERS: ReadonlyMap<string, readonly string[]> = new Map([
+  ...SAMPLES.map((name) => [name, SAMPLES] as const),
+  ["vfio-pci", ["vfio_virqfd", "vfio_pci_core", "vfio_pci"]],
+]);
+/** Those of the drivers that a record is about, by name or in a path. */
+function driversOf({ args }: GoldenRecord): readonly string[] {
+  const words = Object.values(args).flatMap((v) =>
+    typeof v === "string" ? [...v.split("/"), ...v.split(/[/-]/)] : [],
+  );
+  return words.flatMap((word) => DRIVERS.get(word) ?? []);
 }
+
+/** Whether a record is about the PCI bus, or a device on it. */
+const isAboutPci = ({ args }: GoldenRecord): boolean =>
+  Object.values(args).some((v) => typeof v === "string" && v.startsWith("/sys/bus/pci/"));
 
 /** `n step`: a name alone may come twice. */
 const nameOf = ({ said, step }: GoldenRecord): string => `${String(said["n"])} ${step}`;
@@ -116,7 +134,13 @@ class X86Replay {
 
   run(): Replayed {
     const schedule = new Preemption(PROGRAM);
-    const end = this.#kernel.boot({ arch: "x86_64", cpus: 2, schedule, bug_on_data_corruption: true });
+    const end = this.#kernel.boot({
+      arch: "x86_64",
+      cpus: 2,
+      pci: this.#kernel.recorded_pci,
+      schedule,
+      bug_on_data_corruption: true,
+    });
     if (end !== "done") throw new InputError(`the machine does not come up: ${end}`);
     const side = new SideChannels(this.#kernel);
     try {
@@ -137,6 +161,7 @@ class X86Replay {
   }
 
   *#program(a: Actor, side: SideChannels): Sleeps {
+    yield* a.owns(MEMORY);
     const loads = new Set(this.#records.filter((r) => r.call === "finit_module").map((r) => String(r.args["module"])));
     yield* this.#load(
       a,
@@ -144,24 +169,40 @@ class X86Replay {
       side,
     );
     for (const record of this.#records) {
-      const sample = sampleOf(record);
+      const drivers = driversOf(record);
       const why = cannotPerformX86(record);
       this.#done += 1;
       if (why !== null) {
         this.#skipped.push({ step: nameOf(record), why });
         continue;
       }
-      if (sample !== null)
+      if (drivers.length > 0)
         yield* this.#load(
           a,
-          [...STACK, ...SAMPLES].filter((name) => !loads.has(name)),
+          [...STACK, ...drivers].filter((name) => !loads.has(name)),
           side,
         );
-      const got = yield* performX86(a, record, this.#translated(record));
+      if (isAboutPci(record)) yield* this.#load(a, PCI, side);
+      const got = yield* this.#performed(a, record);
       yield* a.u.sleep_ms(SETTLE_MS);
+      if (got === null) {
+        this.#forget(side);
+        continue;
+      }
       this.#compare(a, record, got, side);
     }
     this.#finished = true;
+  }
+
+  /** @return what came of it, or null if the record does not say enough, which is noted */
+  *#performed(a: Actor, record: GoldenRecord): Sleeps<Said | null> {
+    try {
+      return yield* performX86(a, record, this.#translated(record));
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      this.#skipped.push({ step: nameOf(record), why: error.message });
+      return null;
+    }
   }
 
   #translated({ args }: GoldenRecord): Said {
@@ -172,6 +213,9 @@ class X86Replay {
   /** Loads what is not loaded; what that says belongs to no record. */
   *#load(a: Actor, names: readonly string[], side: SideChannels): Sleeps {
     for (const name of names) if (!(yield* a.u.exists(`/sys/module/${name}`))) yield* a.u.finit_module(name);
+    this.#forget(side);
+  }
+  #forget(side: SideChannels): void {
     side.drain();
     this.#sent = this.#kernel.uevents().length;
   }

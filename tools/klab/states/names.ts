@@ -10,7 +10,7 @@ export type StateName =
   | { readonly kind: "series"; readonly name: string; readonly version: string | null; readonly number: number }
   | { readonly kind: "folder"; readonly name: string; readonly folder: string };
 
-function isFolder(path: string): boolean {
+export function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch {
