@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** khungtaskd on virtual time, and the report when nobody can ever go on. */
-import { per_boot } from "./boot.ts";
+import { per_boot_books } from "./boot.ts";
 import { report } from "./panic.ts";
 import { sched, TASK_NOLOAD, TASK_UNINTERRUPTIBLE, TASK_WAKEKILL, type task_struct } from "./sched/task.ts";
 import { format_call } from "./stacktrace.ts";
 import { print_tainted, UTS_IDENT } from "./taint.ts";
 import { clock, NSEC_PER_SEC } from "./time/clock.ts";
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   /** CONFIG_DEFAULT_HUNG_TASK_TIMEOUT, in seconds; 0 switches the check off. */
   sysctl_hung_task_timeout_secs: 120,
   reported: new Set<task_struct>(),

@@ -18,6 +18,8 @@ export { modules as kbuild_modules } from "./Kbuild.ts";
 export { vmlinux, module_images } from "./modpost.ts";
 export { set_link_table } from "./module/main.ts";
 export { set_source_lines } from "./stacktrace.ts";
+export { may_happen } from "./outside.ts";
+export { set_quiet } from "./sched/decide.ts";
 export { clock } from "./time/clock.ts";
 export { trace_line, trace_subscribe } from "./trace/trace.ts";
 export { trace_event_enabled } from "./trace/tracefs.ts";

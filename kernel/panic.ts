@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the kernel says when something is wrong: reports of the checkers, WARN(), BUG() and oopses. */
 import { kconfig } from "./arch/kconfig.ts";
-import { per_boot } from "./boot.ts";
+import { per_boot_books } from "./boot.ts";
 import { bad_access } from "./lib/err_ptr.ts";
 import { type printf_arg, sprintf } from "./lib/vsprintf.ts";
 import { LOGLEVEL_EMERG, LOGLEVEL_ERR, LOGLEVEL_WARNING, printk } from "./printk.ts";
+import { touch_everything } from "./sched/footprint.ts";
 import { sched } from "./sched/task.ts";
 import { format_call, format_place, format_position, type stack_frame, stack_of, stack_trace } from "./stacktrace.ts";
 import { add_taint, LOCKDEP_NOW_UNRELIABLE, LOCKDEP_STILL_OK, print_tainted, TAINT_DIE, TAINT_WARN } from "./taint.ts";
@@ -33,7 +34,7 @@ export class oops extends Error {
   }
 }
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   reports: [] as kernel_report[],
   warned_once: new Set<string>(),
   watcher: null as ((r: kernel_report) => void) | null,
@@ -149,6 +150,8 @@ function place_key(): string {
 
 /** The task cannot go on. @first: the kernel's first line; @title: the same without what differs from run to run */
 export function die(checker: string, first: string, detail: readonly string[] = [], title = first): never {
+  // Nobody does anything after it.
+  touch_everything();
   const text = [first, ...detail, where_we_are(), END_TRACE].join("\n");
   const dead = new oops(report({ checker, title, text, level: LOGLEVEL_EMERG }));
   add_taint(TAINT_DIE, LOCKDEP_NOW_UNRELIABLE);
@@ -259,6 +262,7 @@ export function oops_of_host_error(error: unknown): oops | null {
   const call = access ? null : null_call(error);
   if (!access && !call) return null;
   // The host's error remembers where it happened; by now the stack is unwound.
+  touch_everything();
   const frames = stack_of(error);
   const lines = access
     ? [...fault_lines(access[1] === "set", access[2] ?? "?", format_place(frames)), ...kasan_lines(0n)]

@@ -4,8 +4,13 @@ import { reset_statics } from "../boot.ts";
 import { checkers } from "../checkers.ts";
 import { kcsan_init } from "../kcsan/access.ts";
 import { byte_order } from "../lib/bytestruct.ts";
+import { restart_object_ids } from "../lib/struct.ts";
+import { arm_faults } from "../lib/fault-inject.ts";
 import { type kernel_report, oops, reports } from "../panic.ts";
 import { kernel_log, type log_line } from "../printk.ts";
+import { outside_init } from "../outside.ts";
+import { footprint_init } from "../mm/footprint.ts";
+import { footprint, touch_everything } from "../sched/footprint.ts";
 import { check_hung_tasks, report_deadlock } from "../hung_task.ts";
 import { create_task, start_cpus, step } from "../sched/core.ts";
 import { run_to_block, type schedule, set_schedule } from "../sched/decide.ts";
@@ -47,6 +52,10 @@ export interface boot_options {
    * stacks_missed() says whether a report lacks one.
    */
   readonly stacks?: boolean;
+  /** Failures that the schedule may choose once the machine is up, of calls made by any task. Default 0. */
+  readonly faults?: number;
+  /** What the outside may do counts among them: kernel/outside.ts. Default false: only what the scenario does happens. */
+  readonly outside?: boolean;
 }
 
 /**
@@ -63,8 +72,11 @@ export function boot(options: boot_options = {}): outcome {
   checkers.on = options.checkers ?? true;
   captured_stacks.kept = checkers.on && (options.stacks ?? true);
   captured_stacks.missed = false;
+  restart_object_ids();
   reset_statics();
   kcsan_init(false);
+  footprint_init(null);
+  outside_init(false);
   power.halted = false;
   power.died = false;
   const arch = options.arch ?? "s390x";
@@ -86,8 +98,13 @@ export function boot(options: boot_options = {}): outcome {
   const up = run();
   // What was done up to here is before everything else.
   kcsan_init(options.kcsan === true);
+  if (options.faults) arm_faults(options.faults, { all_tasks: true });
+  // With all that may go wrong from outside, so may what user space hands in.
+  if (options.faults && options.outside) arm_faults(options.faults, { attrs: ["failslab", "fail_usercopy", "fail_function"] });
   // Initcalls run before there is anything to interfere with.
   set_schedule(options.schedule ?? run_to_block);
+  footprint_init(options.schedule?.watcher ?? null);
+  outside_init(options.outside === true);
   return up;
 }
 
@@ -98,6 +115,8 @@ export function spawn(comm: string, body: Sleeps, flags = 0, daemon = false): ta
 
 /** Stops the machine where it stands; run() returns. For reboot and power-off. */
 export function halt(): void {
+  // Nobody does anything after it.
+  touch_everything();
   power.halted = true;
 }
 
@@ -110,6 +129,11 @@ function unfinished(): task_struct[] {
  * Virtual time only passes while somebody who is to end is still there: daemons' timers alone keep nobody up.
  */
 export function run(until: () => boolean = () => false): outcome {
+  const end = run_until(until);
+  footprint.watcher?.pause();
+  return end;
+}
+function run_until(until: () => boolean): outcome {
   for (let steps = 0; !power.halted; steps++) {
     if (until()) return "done";
     if (steps > limits.max_steps) return "endless";
@@ -123,6 +147,7 @@ export function run(until: () => boolean = () => false): outcome {
       return "oops";
     }
     if (unfinished().length === 0) return "done";
+    footprint.watcher?.barrier();
     if (!advance_clock()) {
       report_deadlock(unfinished());
       return "deadlock";

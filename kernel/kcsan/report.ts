@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** KCSAN's words. Source: kernel/kcsan/report.c, print_report() */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { addr_of } from "../lib/struct.ts";
 import type { mem_object } from "../mm/object.ts";
 import { dump_stack_print_info, report } from "../panic.ts";
@@ -9,7 +9,7 @@ import { format_call, format_place, type stack_frame } from "../stacktrace.ts";
 import type { memory_access } from "./access.ts";
 import type { context } from "./order.ts";
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   /** One report for each pair of places and each member. */
   reported: new Set<string>(),
 }));

@@ -3,7 +3,7 @@
  * Objects that something will still come back to: a pending work item, an armed timer. Freeing or initialising one
  * speaks in the words of lib/debugobjects.c; freeing a lock that is held in those of the lock validator.
  */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { checkers } from "../checkers.ts";
 import type { kobj_memory } from "../lib/struct.ts";
 import type { mem_object } from "../mm/object.ts";
@@ -23,7 +23,7 @@ interface active_object {
   readonly fixup_free: ((object: kobj_memory) => void) | null;
 }
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   active: new Map<kobj_memory, active_object>(),
 }));
 

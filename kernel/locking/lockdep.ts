@@ -4,7 +4,7 @@
  * contexts. It speaks at the first lock that could deadlock, whether or not it does in this run.
  * Source: kernel/locking/lockdep.c. Not here: wait types, cross-release, read locks that may recurse into a writer's path.
  */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import type { mem_object } from "../mm/object.ts";
 import type { kobj_memory } from "../lib/struct.ts";
 import { capture_stack, type stack_frame } from "../stacktrace.ts";
@@ -104,7 +104,7 @@ export interface held_lock {
   readonly place: trace;
 }
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   classes: new Map<lock_class_key | kobj_memory | string, lock_class[]>(),
   versions: new Map<string, number>(),
 }));

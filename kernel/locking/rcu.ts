@@ -3,7 +3,7 @@
  * RCU as a kernel without preemptible RCU has it: readers do not give up their CPU. A grace period ends when every
  * reader that was inside when it began has left.
  */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
 import { kobj_memory } from "../lib/struct.ts";
 import { kfree } from "../mm/slab.ts";
@@ -11,6 +11,7 @@ import { WARN_ONCE } from "../panic.ts";
 import { pr_err } from "../printk.ts";
 import { might_sleep } from "../sched/debug.ts";
 import { schedule, set_current_state, wake_up_process } from "../sched/core.ts";
+import { touch_named } from "../sched/footprint.ts";
 import { raise_softirq } from "../sched/interrupts.ts";
 import {
   debug_object_activate,
@@ -36,7 +37,7 @@ interface grace_period {
   readonly callback: (() => Spins) | null;
 }
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   nesting: new Map<task_struct, number>(),
   periods: [] as grace_period[],
   /** What readers come after: the grace periods that have ended; and what those come after: readers. */
@@ -52,12 +53,15 @@ const s = per_boot(() => ({
 export function rcu_read_lock(): void {
   preempt_disable();
   kcsan_acquire(s.ended);
+  touch_named("rcu", false);
   const t = current();
   s.nesting.set(t, (s.nesting.get(t) ?? 0) + 1);
 }
 export function rcu_read_unlock(): void {
   const t = current();
   const depth = (s.nesting.get(t) ?? 0) - 1;
+  // Nobody who only reads notices another reader, but whoever waits for them does.
+  touch_named("rcu", s.periods.length > 0);
   if (depth > 0) s.nesting.set(t, depth);
   else {
     s.nesting.delete(t);
@@ -81,6 +85,7 @@ function end_periods(): void {
   }
 }
 function begin_period(task: task_struct | null, callback: (() => Spins) | null): grace_period {
+  touch_named("rcu", true);
   const period = { readers: new Set(s.nesting.keys()), task, callback };
   s.periods.push(period);
   end_periods();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Pages of real memory: what user space is made of, and what __get_free_page() gives. Source: mm/page_alloc.c */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { kbuf } from "../lib/bytestruct.ts";
 import { opaque, s32, struct, u32 } from "../lib/struct.ts";
 import { should_failslab } from "./failslab.ts";
@@ -18,7 +18,7 @@ class page_base extends struct("page", {
 }) {}
 export class page extends page_base {}
 
-const s = per_boot(() => ({ by_pfn: new Map<number, page>() }));
+const s = per_boot_books(() => ({ by_pfn: new Map<number, page>() }));
 
 function make_page(data: kbuf): page {
   const p = new page();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** kmalloc() and kfree(): typed objects and byte memory from slab caches. Sources: mm/slab_common.c, mm/slub.c */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { checkers } from "../checkers.ts";
 import { kbuf } from "../lib/bytestruct.ts";
 import { addr_of, build_in, embed, type field, kobj_memory, layout_of, sizeof, struct_array } from "../lib/struct.ts";
@@ -11,6 +11,7 @@ import { might_sleep } from "../sched/debug.ts";
 import { sched } from "../sched/task.ts";
 import { traced } from "../trace/emitter.ts";
 import { trace_kfree, trace_kmalloc } from "../trace/events.ts";
+import { footprint_free } from "./footprint.ts";
 import { bug_type_of, kasan_report } from "./kasan_report.ts";
 import { should_failslab } from "./failslab.ts";
 import { is_bytes } from "./kasan.ts";
@@ -38,7 +39,7 @@ import {
 /** A struct class that memory can be had for. */
 export type struct_ctor<T> = new () => T;
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   /** Everything allocated and not freed yet, in order of birth. */
   live: new Map<number, mem_object>(),
   births: 0,
@@ -104,6 +105,7 @@ export function give_birth<T extends object>(what: allocation, make: () => T): T
 /** The object is gone: every pointer to it, or to what is embedded in it, is stale from here on. */
 export function bury(mem: mem_object): void {
   if (traced.kernel) trace_kfree(mem);
+  footprint_free(mem);
   if (!checkers.on) return;
   debug_check_no_obj_freed(mem);
   kcsan_check_free(mem);

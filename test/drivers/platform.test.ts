@@ -335,7 +335,7 @@ for (const { d, told, refs } of DEVICES)
       say(yield* unloadModules(u, d));
     });
     t.deepEqual(seen, [...bound(d), ...told, 0, -ENOTTY, ...unbound(d), 1, 0]);
-    // AMBA's bus has turned runtime power management on before the driver does: B16
+    // AMBA's bus has turned runtime power management on before the driver does: P01
     t.deepEqual(warnings(), d === PL330 ? ["vfio-amba fff3d000.dma: Unbalanced pm_runtime_enable!"] : []);
     t.deepEqual(reports, []);
     if (d !== XGMAC) t.is(resets.count, 3);
@@ -406,7 +406,7 @@ const NO_RESET: readonly { readonly what: string; readonly args: string; readonl
     ],
   },
   {
-    // What C says and what it does are two things: B17
+    // What C says and what it does are two things: P02
     what: "is not required",
     args: "reset_required=0",
     says: ["vfio-platform: probe of 10000000.demo failed with error -2"],

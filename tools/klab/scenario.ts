@@ -101,6 +101,14 @@ export interface RunOptions {
   readonly schedule?: unknown;
   /** Look for data races; changes nothing but the time it takes. */
   readonly kcsan?: boolean;
+  /** Failures that the schedule may choose, of all tasks. */
+  readonly faults?: number;
+  /** What the outside may do between any two steps counts among them: kernel/outside.ts. */
+  readonly outside?: boolean;
+  /** Steps of the machine after which the run is given up. */
+  readonly maxSteps?: number;
+  /** False: leave out the stacks of allocations and locks; the reports have the same titles. Only with a schedule. */
+  readonly stacks?: boolean;
   /** Keep the events. */
   readonly trace?: boolean;
   /** Only the titles of reports are looked at, which are the same with and without stacks. */
@@ -158,7 +166,9 @@ function bootOnce<K extends RunnableKernel>(
       stacks,
       ...scenario.machine,
       ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
+      ...(options.faults ? { faults: options.faults, outside: options.outside === true } : {}),
       ...(options.kcsan ? { kcsan: true } : {}),
+      ...(options.maxSteps === undefined ? {} : { max_steps: options.maxSteps }),
     });
     deafen ??= hearing(kernel, options.hear);
     if (outcome === "done") {
@@ -198,7 +208,7 @@ function runOnce<K extends RunnableKernel>(
     const result = bootOnce(kernel, scenario, options, faultNth, false);
     if (options.titles || !kernel.stacks_missed()) return result;
   }
-  return bootOnce(kernel, scenario, options, faultNth, true);
+  return bootOnce(kernel, scenario, options, faultNth, options.stacks ?? true);
 }
 
 const BAD_ENDS: readonly Outcome[] = ["oops", "deadlock", "endless"];

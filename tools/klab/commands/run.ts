@@ -2,6 +2,7 @@
 /** klab run: one scenario in one state. */
 import { replay_schedule } from "../../../kernel/explore/replay.ts";
 import { InputError } from "../errors.ts";
+import { MAX_STEPS } from "../explore/execute.ts";
 import { readToken, sourceOf, type Token } from "../explore/token.ts";
 import { plain } from "../json.ts";
 import type { ExitCode, Shell } from "../main.ts";
@@ -85,7 +86,10 @@ export async function runAndShow(
     state: state.name,
     trace,
     schedule,
-    kcsan: show.kcsan === true,
+    faults: token?.mode.faults ?? 0,
+    outside: token?.mode.outside === true,
+    kcsan: show.kcsan === true || token?.mode.kcsan === true,
+    ...(token && { maxSteps: MAX_STEPS }),
   });
   const diverged = schedule !== undefined && (schedule.diverged || unasked(schedule.asked, token));
   if (diverged) terminal.note("a decision of the token did not fit: this is not the run that it was made from");
