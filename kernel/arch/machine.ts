@@ -15,6 +15,7 @@ import { captured_stacks } from "../stacktrace.ts";
 import { clock, NSEC_PER_SEC } from "../time/clock.ts";
 import { advance_clock, run_expired } from "../time/timer.ts";
 import { run_initcalls } from "../init.ts";
+import { board, type board_name } from "./arm64/board.ts";
 import { kconfig } from "./kconfig.ts";
 import { type pci_plan, set_pci_plan } from "./x86/pci_host.ts";
 import { type ap_plan, ap_power_on } from "./s390/ap.ts";
@@ -28,6 +29,8 @@ export interface boot_options {
   readonly pci?: readonly pci_plan[];
   /** Crypto adapters of an s390 machine; none if not given, nor the instructions for them. */
   readonly ap?: ap_plan;
+  /** Of arm64: a server with a card and a DMA engine, the default, or a network processor with a Management Complex. */
+  readonly board?: board_name;
   readonly schedule?: schedule;
   /** Look for data races: every access is recorded, which costs. Changes nothing else. Default false. */
   readonly kcsan?: boolean;
@@ -68,6 +71,7 @@ export function boot(options: boot_options = {}): outcome {
   byte_order.little_endian = arch !== "s390x";
   kconfig.CONFIG_PM = arch !== "s390x";
   kconfig.CONFIG_INTEL_IOMMU = arch === "x86_64";
+  board.name = options.board ?? "highbank";
   kconfig.CONFIG_ARM64 = arch === "arm64";
   kconfig.CONFIG_ARM_AMBA = arch === "arm64";
   kconfig.CONFIG_FSL_MC_BUS = arch === "arm64";

@@ -11,7 +11,7 @@ const VFIO_TYPE1v2_IOMMU = 3;
 
 /** A device, the bus it is on, and the VFIO driver for it. */
 export interface BusDevice {
-  readonly bus: "platform" | "amba" | "fsl-mc";
+  readonly bus: "platform" | "amba" | "fsl-mc" | "pci";
   readonly name: string;
   readonly driver: string;
   /** What has to be loaded, each after what it needs. */
@@ -33,6 +33,14 @@ export const PL330: BusDevice = {
   driver: "vfio-amba",
   modules: [...CORE, "vfio_platform_base", "vfio_amba"],
 };
+
+/** A function of the PCI bus, like 0000:00:05.0. */
+export const pciDevice = (name: string): BusDevice => ({
+  bus: "pci",
+  name,
+  driver: "vfio-pci",
+  modules: [...CORE, "vfio_pci_core", "vfio_pci"],
+});
 
 export function* loadModules(u: user_process, d: BusDevice): Sleeps<number> {
   for (const name of d.modules) {
@@ -81,3 +89,12 @@ export function* open(u: user_process, d: BusDevice): Sleeps<Opened> {
   opened.device = yield* u.ioctl(opened.group, VFIO_GROUP_GET_DEVICE_FD, arg);
   return opened;
 }
+
+export const DPRC: BusDevice = {
+  bus: "fsl-mc",
+  name: "dprc.2",
+  driver: "vfio-fsl-mc",
+  modules: [...CORE, "vfio_fsl_mc"],
+};
+/** An object in it. */
+export const DPIO: BusDevice = { ...DPRC, name: "dpio.8" };

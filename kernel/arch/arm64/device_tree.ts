@@ -2,6 +2,9 @@
 /** What an arm64 machine is made of: the device tree that its firmware hands over, and the devices behind it. */
 import { device_node, type of_property } from "#linux/of.ts";
 import { add_mmio, type mmio_device } from "../iomem.ts";
+import { per_boot } from "../../boot.ts";
+import { board, type board_name } from "./board.ts";
+import { mc_firmware, type mc_object_plan } from "./mc_firmware.ts";
 import { mmio_registers } from "./mmio_registers.ts";
 import { pl330 } from "./pl330.ts";
 
@@ -18,7 +21,7 @@ export const LEVEL = 4;
 export const EDGE = 1;
 
 /** A network card that VFIO knows how to reset, a DMA engine that it does not, and a device that nobody knows. */
-export const DEFAULT_TREE: readonly node_plan[] = [
+export const HIGHBANK: readonly node_plan[] = [
   {
     name: "ethernet",
     properties: {
@@ -51,18 +54,73 @@ export const DEFAULT_TREE: readonly node_plan[] = [
   },
 ];
 
-const plan = { tree: DEFAULT_TREE };
+/** Firmware that hands out objects. */
+export const LS2088A: readonly node_plan[] = [
+  {
+    name: "fsl-mc",
+    properties: {
+      compatible: "fsl,qoriq-mc",
+      reg: [0x80c000000n, 0x40n, 0x8340000n, 0x40000n],
+      "iommu-map": [23, 0, 0, 0],
+      "msi-parent": [0],
+      ranges: [0, 0, 0, 0x8, 0x0c000000, 0x4000000, 1, 0, 0, 0x8, 0x18000000, 0x8000000],
+    },
+    models: mc_models,
+  },
+];
 
-/** Configures the machine that the next boot() switches on; without arguments, the default one. From outside. */
-export function configure_device_tree(tree: readonly node_plan[] = DEFAULT_TREE): void {
+/** The kernel's own container, and one that waits for user space, with a network interface and a software portal. */
+const MC_OBJECTS: mc_object_plan = {
+  type: "dprc",
+  id: 1,
+  irq_count: 1,
+  objects: [
+    { type: "dpmcp", id: 1, regions: [{ addr: 0x80c010000n, size: 0x10000 }] },
+    {
+      type: "dprc",
+      id: 2,
+      irq_count: 1,
+      plugged: false,
+      regions: [{ addr: 0x80c020000n, size: 0x10000 }],
+      objects: [
+        { type: "dpni", id: 0, irq_count: 1 },
+        { type: "dpio", id: 8, irq_count: 1, regions: [{ addr: 0x818080000n, size: 0x10000 }] },
+      ],
+    },
+  ],
+};
+/** The firmware that the machine was last booted with. */
+const m = per_boot(() => ({ mc: null as mc_firmware | null }));
+export function booted_mc(): mc_firmware | null {
+  return m.mc;
+}
+
+function mc_models(): readonly mmio_device[] {
+  const mc = (m.mc = new mc_firmware(plan.objects));
+  for (const { addr, size, device } of mc.portals()) add_mmio(addr, size, device);
+  return [mc.portal(mc.root), new mmio_registers(0x40000)];
+}
+
+const BOARDS: Readonly<Record<board_name, readonly node_plan[]>> = { highbank: HIGHBANK, ls2088a: LS2088A };
+const plan = { tree: null as readonly node_plan[] | null, objects: MC_OBJECTS };
+
+/**
+ * Configures the machine that the next boot() switches on; without arguments, what its board has. From outside.
+ * @objects: what the Management Complex knows, if there is one
+ */
+export function configure_device_tree(
+  tree: readonly node_plan[] | null = null,
+  objects: mc_object_plan = MC_OBJECTS,
+): void {
   plan.tree = tree;
+  plan.objects = objects;
 }
 
 /** Puts the devices where the tree says they are. @return its root */
 export function build_device_tree(): device_node {
   const root = new device_node();
   let last: device_node | null = null;
-  for (const { name, properties, models } of plan.tree) {
+  for (const { name, properties, models } of plan.tree ?? BOARDS[board.name]) {
     const node = new device_node();
     const reg = properties.reg ?? [];
     node.name = name;

@@ -6,7 +6,9 @@
 import type { device } from "#linux/device.ts";
 import { ERR_PTR } from "#linux/err.ts";
 import { EEXIST, ENODEV } from "#linux/errno.ts";
+import { dev_is_fsl_mc } from "#linux/fsl/mc.ts";
 import {
+  fsl_mc_device_group,
   generic_device_group,
   iommu_alloc_resv_region,
   IOMMU_CAP_CACHE_COHERENCY,
@@ -65,6 +67,7 @@ function smmu_probe_device(dev: device): iommu_device {
 }
 
 function smmu_device_group(dev: device): Sleeps<iommu_group> {
+  if (dev_is_fsl_mc(dev)) return fsl_mc_device_group(dev);
   return generic_device_group(dev);
 }
 
