@@ -46,3 +46,43 @@ export function sumObjects(all: readonly (readonly ObjectDiff[])[]): ObjectDiff[
   };
   return byType(once("gone"), once("come"));
 }
+
+/** Somebody else frees what somebody freed before. */
+export interface Handover {
+  /** Functions; "never" if nobody did. */
+  readonly from: readonly string[];
+  readonly to: readonly string[];
+  /** On whose behalf before. */
+  readonly for: readonly string[];
+  readonly objects: readonly string[];
+}
+
+const unique = (all: readonly (string | undefined)[]): string[] =>
+  [...new Set(all.filter((x) => x !== undefined))].sort();
+
+/** The place from the inside out at which the ways to the allocator part. */
+function parting(paths: readonly (readonly string[])[]): number {
+  let at = 0;
+  while (paths.every((path) => path.length > at + 1 && path[at] === paths[0]?.[at])) at++;
+  return at;
+}
+
+/** Of objects that both states have: who frees them now, and who did. */
+export function handovers(objects: readonly ObjectDiff[]): Handover[] {
+  const found = new Map<string, Handover>();
+  for (const { object, gone, come } of objects) {
+    if (gone.length === 0 || come.length === 0) continue;
+    const [before, after] = [gone, come].map((fates) => fates.map((fate) => fate.freed.split(" < ")));
+    const at = parting([...(before ?? []), ...(after ?? [])]);
+    const [from, to] = [before, after].map((paths) => unique((paths ?? []).map((path) => path[at])));
+    const key = JSON.stringify([from, to]);
+    const known = found.get(key);
+    found.set(key, {
+      from: from ?? [],
+      to: to ?? [],
+      for: unique([...(known?.for ?? []), ...(before ?? []).map((path) => path[at + 1])]),
+      objects: [...(known?.objects ?? []), object],
+    });
+  }
+  return [...found.values()].filter(({ from, to }) => from.join() !== to.join());
+}

@@ -3,7 +3,7 @@
 import { plain } from "../json.ts";
 import { faultRuns, type RunnableKernel, runScenario, type ScenarioFor } from "../scenario.ts";
 import { align, type FirstDifference, type KindDiff, sum } from "./align.ts";
-import { type ObjectDiff, objectsOf, sumObjects } from "./objects.ts";
+import { type Handover, handovers, type ObjectDiff, objectsOf, sumObjects } from "./objects.ts";
 import { Recorder, type Step } from "./stream.ts";
 
 export interface ScenarioDiff {
@@ -19,9 +19,11 @@ export interface ScenarioDiff {
 export interface Summary {
   readonly diffs: readonly KindDiff[];
   readonly objects: readonly ObjectDiff[];
+  readonly handovers: readonly Handover[];
 }
 export function summary(found: readonly ScenarioDiff[]): Summary {
-  return { diffs: sum(found.map((d) => d.diffs)), objects: sumObjects(found.map((d) => d.objects)) };
+  const objects = sumObjects(found.map((d) => d.objects));
+  return { diffs: sum(found.map((d) => d.diffs)), objects, handovers: handovers(objects) };
 }
 
 /** What is asked of a state besides the scenarios: that it comes up. */
