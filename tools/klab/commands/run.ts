@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** klab run: one scenario in one state. */
 import { replay_schedule } from "../../../kernel/explore/replay.ts";
+import { shows, stoppedBefore } from "../bisect.ts";
 import { InputError } from "../errors.ts";
 import { MAX_STEPS } from "../explore/execute.ts";
 import { readToken, sourceOf, type Token } from "../explore/token.ts";
@@ -61,7 +62,7 @@ export async function runAndShow(
   terminal: Terminal,
   scenario: Scenario,
   state: State,
-  show: { readonly trace: boolean; readonly kcsan?: boolean },
+  show: { readonly trace: boolean; readonly kcsan?: boolean; readonly report?: string },
   token?: Token,
 ): Promise<ExitCode> {
   let kernel;
@@ -105,7 +106,9 @@ export async function runAndShow(
     results: plain(results),
     ...(token ? { source_changed: changed, diverged } : {}),
   });
-  return findings(result).length > 0 ? 1 : 0;
+  const why = scenario.faults ? null : stoppedBefore(result, show.report);
+  if (why !== null) terminal.note(why);
+  return shows(result, show.report) ? 1 : 0;
 }
 
 /** Whether the run ended before the last decision was asked for. */
@@ -122,9 +125,20 @@ export function run({ program, does }: Shell): void {
     .option("--kcsan", "look for data races and unordered frees")
     .option("--trace", "show the events too")
     .option("--schedule <token>", "a token of `klab explore`: the decisions of the run")
+    .option("--report <title>", "end with 1 only if a report has this in its title")
     .option("--json", "print one JSON document")
     .action(
-      (id: string, options: { state?: string; trace?: boolean; kcsan?: boolean; schedule?: string; json?: boolean }) =>
+      (
+        id: string,
+        options: {
+          state?: string;
+          trace?: boolean;
+          kcsan?: boolean;
+          schedule?: string;
+          report?: string;
+          json?: boolean;
+        },
+      ) =>
         does(options, async (terminal) => {
           if (options.state === undefined)
             throw new InputError("in which state? say it with --state, for example --state v1:4");
@@ -139,7 +153,11 @@ export function run({ program, does }: Shell): void {
             terminal,
             scenario,
             state,
-            { trace: options.trace === true, kcsan: options.kcsan === true },
+            {
+              trace: options.trace === true,
+              kcsan: options.kcsan === true,
+              ...(options.report === undefined ? {} : { report: options.report }),
+            },
             token,
           );
         }),
