@@ -14,7 +14,7 @@ import type { Model } from "./models.ts";
 class pair extends struct("pair", { x: int(), y: int() }) {}
 
 /** What is shared, of each kind two. */
-class Things {
+export class Things {
   readonly mutexes = ["m0", "m1"].map((name) => DEFINE_MUTEX(name));
   readonly locks = ["s0", "s1"].map((name) => DEFINE_SPINLOCK(name));
   readonly data = [new pair(), new pair()];
@@ -46,7 +46,7 @@ interface Op {
 }
 
 /** One task. Locks are given back in reverse order at the end, if not before. */
-function* task(ops: readonly Op[], things: Things, seen: (number | string)[]): Sleeps {
+export function* task(ops: readonly Op[], things: Things, seen: (number | string)[]): Sleeps {
   const held: number[] = [];
   for (const { kind, which } of ops) {
     const data = things.data[which]!;
