@@ -13,9 +13,12 @@ import {
   PCI_COMMAND_MEMORY,
   PCI_STATUS,
   PCI_STATUS_CAP_LIST,
+  pci_resource_len,
+  to_pci_dev,
 } from "#linux/pci.ts";
 import { byte_at, memcpy, memset, set_byte_at, set_u16_at, u16_at } from "#linux/string.ts";
 import { type byte_memory, bytes_at } from "#linux/types.ts";
+import { GTT_APERTURE_BAR, GTTMMADR_BAR } from "../i915_drv.ts";
 import { gvt_vgpu_err } from "./debug.ts";
 import type { intel_vgpu } from "./gvt.ts";
 
@@ -63,7 +66,7 @@ export function intel_vgpu_emulate_cfg_write(
 /** @primary: whether the guest sees a primary display */
 export function intel_vgpu_init_cfg_space(vgpu: intel_vgpu, primary: boolean): void {
   const gvt = vgpu.gvt!;
-  const { i915 } = gvt.gt!;
+  const pdev = to_pci_dev(gvt.gt!.i915!.drm.dev!);
   const space = vgpu.cfg_space.virtual_cfg_space;
 
   memcpy(space, gvt.firmware.cfg_space!, gvt.device_info.cfg_space_size);
@@ -85,8 +88,8 @@ export function intel_vgpu_init_cfg_space(vgpu: intel_vgpu, primary: boolean): v
   memset(bytes_at(space, PCI_BASE_ADDRESS_4), 0, 8);
   memset(bytes_at(space, INTEL_GVT_PCI_OPREGION), 0, 4);
 
-  vgpu.cfg_space.bar.at(INTEL_GVT_PCI_BAR_GTTMMIO).size = i915!.gttmmadr_len;
-  vgpu.cfg_space.bar.at(INTEL_GVT_PCI_BAR_APERTURE).size = i915!.aperture_len;
+  vgpu.cfg_space.bar.at(INTEL_GVT_PCI_BAR_GTTMMIO).size = Number(pci_resource_len(pdev, GTTMMADR_BAR));
+  vgpu.cfg_space.bar.at(INTEL_GVT_PCI_BAR_APERTURE).size = Number(pci_resource_len(pdev, GTT_APERTURE_BAR));
 
   memset(bytes_at(space, PCI_ROM_ADDRESS), 0, 4);
 
