@@ -6,14 +6,21 @@
 import { ENOTTY, EINVAL } from "#linux/errno.ts";
 import {
   PCI_BASE_ADDRESS_1,
+  PCI_BASE_ADDRESS_3,
+  PCI_BASE_ADDRESS_4,
+  PCI_CAP_ID_PM,
   PCI_CAPABILITY_LIST,
   PCI_CLASS_DEVICE,
+  PCI_CLASS_PROG,
   PCI_COMMAND,
   PCI_COMMAND_IO,
+  PCI_COMMAND_MASTER,
   PCI_COMMAND_MEMORY,
   PCI_STATUS,
   PCI_STATUS_CAP_LIST,
+  PCI_PM_CTRL,
   pci_resource_len,
+  PCI_ROM_ADDRESS,
   to_pci_dev,
 } from "#linux/pci.ts";
 import { byte_at, memcpy, memset, set_byte_at, set_u16_at, u16_at } from "#linux/string.ts";
@@ -29,13 +36,6 @@ const INTEL_GVT_PCI_CLASS_VGA_OTHER = 0x80;
 const INTEL_GVT_PCI_OPREGION = 0xfc;
 const INTEL_GVT_PCI_BAR_GTTMMIO = 0;
 const INTEL_GVT_PCI_BAR_APERTURE = 2;
-const PCI_CLASS_PROG = 0x09;
-const PCI_BASE_ADDRESS_3 = 0x1c;
-const PCI_BASE_ADDRESS_4 = 0x20;
-const PCI_COMMAND_MASTER = 4;
-const PCI_ROM_ADDRESS = 0x30;
-const PCI_CAP_ID_PM = 0x01;
-const PCI_PM_CTRL = 4;
 
 /** The guest reads. @return 0 or -EINVAL. Any context. */
 export function intel_vgpu_emulate_cfg_read(
