@@ -82,11 +82,10 @@ export function boot(options: boot_options = {}): outcome {
   const arch = options.arch ?? "s390x";
   byte_order.little_endian = arch !== "s390x";
   kconfig.CONFIG_PM = arch !== "s390x";
-  kconfig.CONFIG_INTEL_IOMMU = arch === "x86_64";
   board.name = options.board ?? "highbank";
+  kconfig.CONFIG_S390 = arch === "s390x";
+  kconfig.CONFIG_X86 = arch === "x86_64";
   kconfig.CONFIG_ARM64 = arch === "arm64";
-  kconfig.CONFIG_ARM_AMBA = arch === "arm64";
-  kconfig.CONFIG_FSL_MC_BUS = arch === "arm64";
   ap_power_on(options.ap ?? null);
   kconfig.CONFIG_BUG_ON_DATA_CORRUPTION = options.bug_on_data_corruption ?? false;
   set_pci_plan(options.pci ?? []);
@@ -100,7 +99,8 @@ export function boot(options: boot_options = {}): outcome {
   kcsan_init(options.kcsan === true);
   if (options.faults) arm_faults(options.faults, { all_tasks: true });
   // With all that may go wrong from outside, so may what user space hands in.
-  if (options.faults && options.outside) arm_faults(options.faults, { attrs: ["failslab", "fail_usercopy", "fail_function"] });
+  if (options.faults && options.outside)
+    arm_faults(options.faults, { attrs: ["failslab", "fail_usercopy", "fail_function"] });
   // Initcalls run before there is anything to interfere with.
   set_schedule(options.schedule ?? run_to_block);
   footprint_init(options.schedule?.watcher ?? null);
