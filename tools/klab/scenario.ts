@@ -20,6 +20,14 @@ export interface Report {
   /** The allocation that was made to fail, by the function that asked for it. */
   readonly fault?: string;
 }
+/** A call that was made to fail. */
+export interface Injection {
+  /** The slab cache or the function. */
+  readonly what: string;
+  /** The function that got the error, and the stack below it, innermost first. */
+  readonly place: string;
+  readonly stack: readonly string[];
+}
 export interface LogLine {
   readonly level: number;
   readonly ns: number;
@@ -51,7 +59,10 @@ export interface RunnableKernel {
   stacks_missed?(): boolean;
   /** What was made to fail since boot(). */
   // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
-  fault_injections?(): readonly { readonly place: string }[];
+  fault_injections?(): readonly Injection[];
+  /** Lets the schedule choose that many failures. */
+  // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
+  arm_faults?(budget: number, options: object): void;
   /** Calls `listener` for each event called `name`, or for all with "*", until the function returned is called. */
   // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
   trace_subscribe?(name: string, listener: (event: KernelEvent) => void): () => void;
@@ -90,6 +101,10 @@ export interface RunOptions {
   readonly schedule?: unknown;
   /** Look for data races; changes nothing but the time it takes. */
   readonly kcsan?: boolean;
+  /** Failures that the schedule may choose, of all tasks. */
+  readonly faults?: number;
+  /** False: leave out the stacks of allocations and locks; the reports have the same titles. Only with a schedule. */
+  readonly stacks?: boolean;
   /** Keep the events. */
   readonly trace?: boolean;
   /** Only the titles of reports are looked at, which are the same with and without stacks. */
@@ -106,6 +121,7 @@ export interface RunResult {
   readonly events: readonly TraceEvent[];
   readonly results: Readonly<Record<string, unknown>>;
   readonly processes: readonly string[];
+  readonly injected: readonly Injection[];
 }
 
 /** A kernel with the helpers. @results: where record() keeps things */
@@ -151,6 +167,7 @@ function bootOnce<K extends RunnableKernel>(
     });
     deafen ??= hearing(kernel, options.hear);
     if (outcome === "done") {
+      if (options.faults) kernel.arm_faults?.(options.faults, { all_tasks: true });
       scenario.run(makeLab(kernel, options.state ?? "", results, faultNth));
       outcome = kernel.run();
     }
@@ -160,7 +177,8 @@ function bootOnce<K extends RunnableKernel>(
     unsubscribe?.();
     deafen?.();
   }
-  const fault = kernel.fault_injections?.()[0]?.place;
+  const injected = (kernel.fault_injections?.() ?? []).map(({ what, place, stack }) => ({ what, place, stack }));
+  const fault = injected[0]?.place;
   // Copies: the next boot starts over with the kernel's own.
   return {
     outcome,
@@ -171,6 +189,7 @@ function bootOnce<K extends RunnableKernel>(
     events: events.map(({ name, ns, pid, comm, text }) => ({ name, ns, pid, comm, text })),
     results,
     processes: scenario.processes,
+    injected,
   };
 }
 
@@ -189,7 +208,7 @@ function runOnce<K extends RunnableKernel>(
     const result = bootOnce(kernel, scenario, options, faultNth, false);
     if (options.titles || !kernel.stacks_missed()) return result;
   }
-  return bootOnce(kernel, scenario, options, faultNth, true);
+  return bootOnce(kernel, scenario, options, faultNth, options.stacks ?? true);
 }
 
 const BAD_ENDS: readonly Outcome[] = ["oops", "deadlock", "endless"];
@@ -230,6 +249,7 @@ function runFaults<K extends RunnableKernel>(kernel: K, scenario: ScenarioFor<K>
     events: runs.flatMap((r) => r.events),
     results: { "allocations that failed in turn": runs.length - 1 },
     processes: scenario.processes,
+    injected: runs.flatMap((r) => r.injected),
   };
 }
 

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * What `klab bugs` tries in a state, in this order: each scenario quietly; each thing that may fail or happen, alone; and then
+ * mixtures at random, from a seed, with data races looked for.
+ */
+import { pct_schedule } from "../../../kernel/explore/pct.ts";
+import { prng, random_schedule } from "../../../kernel/explore/random.ts";
+import { replay_schedule } from "../../../kernel/explore/replay.ts";
+import type { decision_kind, schedule } from "../../../kernel/sched/decide.ts";
+import type { Mode, Question } from "../explore/execution.ts";
+
+/** An execution to be done. */
+export interface Plan {
+  /** Index of the scenario. */
+  readonly scenario: number;
+  readonly schedule: schedule;
+  readonly mode: Mode;
+  readonly why: "quiet" | "single" | "walk";
+}
+/** What the quiet run of a scenario asked. */
+export interface Quiet {
+  readonly asked: number;
+  readonly questions: readonly Question[];
+}
+
+const QUIET_MODE: Mode = { faults: 1, kcsan: false };
+
+/** Every answer but the quiet one, to every question of these kinds, one at a time; places not seen before come first. */
+function singles(quiets: readonly Quiet[]): { scenario: number; at: number; choice: number }[] {
+  const seen = new Set<string>();
+  const [first, later]: { scenario: number; at: number; choice: number }[][] = [[], []];
+  const lists = quiets.map(({ questions }) => questions.flatMap((q) => answers(q)));
+  for (let i = 0; lists.some((list) => i < list.length); i++) {
+    for (const [scenario, list] of lists.entries()) {
+      const next = list[i];
+      if (!next) continue;
+      const { at, choice, label } = next;
+      const known = label !== null && seen.has(label);
+      if (label !== null) seen.add(label);
+      (known ? later : first)?.push({ scenario, at, choice });
+    }
+  }
+  return [...(first ?? []), ...(later ?? [])];
+}
+function answers({ at, n, kind, label }: Question): { at: number; choice: number; label: string | null }[] {
+  return Array.from({ length: n - 1 }, (_, i) => ({ at, choice: i + 1, label: kind === "fault" ? label : null }));
+}
+
+/** Switches in one of several ways, events now and then, and perhaps one failure. */
+class Mixture implements schedule {
+  readonly interferes = true;
+  readonly #numbers: prng;
+  readonly #switching: schedule;
+  readonly #event: number;
+  /** Which of the calls that may fail does, or -1. */
+  readonly #failing: number;
+  #faults = 0;
+  constructor(seed: number, quiet: Quiet) {
+    const numbers = new prng(seed);
+    this.#numbers = numbers;
+    const way = numbers.below(4);
+    const inner = numbers.below(0x1_0000_0000);
+    this.#switching =
+      way === 0 ? random_schedule(inner, { switch: 0.1 }) : pct_schedule(inner, 1 + way, quiet.asked);
+    this.#event = [0, 0.15, 0.15, 0.4][numbers.below(4)] ?? 0;
+    const faults = quiet.questions.filter((q) => q.kind === "fault").length;
+    this.#failing = numbers.chance(0.25) ? numbers.below(Math.max(1, faults)) : -1;
+  }
+  decide(kind: decision_kind, n: number, label: (i: number) => string): number {
+    switch (kind) {
+      case "fault":
+        return this.#faults++ === this.#failing ? 1 : 0;
+      case "event":
+      case "signal":
+        return this.#numbers.chance(this.#event) ? 1 + this.#numbers.below(n - 1) : 0;
+      default:
+        return this.#switching.decide(kind, n, label);
+    }
+  }
+}
+
+/**
+ * The plans of one state, without end. What the quiet runs asked is known only when they are over: `quiets` is filled by
+ * who runs the plans.
+ */
+export function* plans(scenarios: number, quiets: readonly Quiet[], seed: number): Generator<Plan, never> {
+  for (let scenario = 0; scenario < scenarios; scenario++)
+    yield { scenario, schedule: new replay_schedule([]), mode: QUIET_MODE, why: "quiet" };
+  const seeds = new prng(seed);
+  const walk = (kcsan: boolean, scenario: number): Plan => ({
+    scenario,
+    schedule: new Mixture(seeds.below(0x1_0000_0000), quiets[scenario] ?? { asked: 1, questions: [] }),
+    mode: { faults: 1, kcsan },
+    why: "walk",
+  });
+  for (const [i, { scenario, at, choice }] of singles(quiets).entries()) {
+    yield { scenario, schedule: new replay_schedule([{ at, choice }]), mode: QUIET_MODE, why: "single" };
+    // What takes two things at once is not to wait until every single one has been tried.
+    if (i % 4 === 3) yield walk(i % 16 === 3, (i >> 2) % scenarios);
+  }
+  for (let i = 0; ; i++) yield walk(i % 2 === 0, i % scenarios);
+}
