@@ -6,7 +6,7 @@ export { configure_channel_subsystem, hw } from "./arch/s390/channel_subsystem.t
 export { dasd_3390 } from "./arch/s390/dasd_3390.ts";
 export { debug_find, debug_flush, debug_set_level, debug_view } from "./arch/s390/debug.ts";
 export { run_user, type user_process } from "./fs/process.ts";
-export { arm_faults, fault_injections, fault_points, make_it_fail, set_fail_nth } from "./lib/fault-inject.ts";
+export { fault_injections, fault_points, make_it_fail, set_fail_nth } from "./lib/fault-inject.ts";
 export { uevents } from "./lib/kobject_uevent.ts";
 export { kmemleak_scan, live_objects } from "./mm/kmemleak.ts";
 export { modules as kbuild_modules } from "./Kbuild.ts";

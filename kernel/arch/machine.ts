@@ -3,6 +3,7 @@
 import { reset_statics } from "../boot.ts";
 import { kcsan_init } from "../kcsan/access.ts";
 import { byte_order } from "../lib/bytestruct.ts";
+import { arm_faults } from "../lib/fault-inject.ts";
 import { type kernel_report, oops, reports } from "../panic.ts";
 import { kernel_log, type log_line } from "../printk.ts";
 import { check_hung_tasks, report_deadlock } from "../hung_task.ts";
@@ -24,6 +25,8 @@ export interface boot_options {
   readonly schedule?: schedule;
   /** Look for data races: every access is recorded, which costs. Changes nothing else. Default false. */
   readonly kcsan?: boolean;
+  /** Keep the stacks of accesses to these only, by the name that a report gives after `member:`. Default: of all. */
+  readonly kcsan_stacks_of?: ReadonlySet<string>;
   /** Steps after which a run is given up as endless. Default 2 000 000. */
   readonly max_steps?: number;
   /** Virtual seconds after which it is given up. Default 3600. */
@@ -33,6 +36,8 @@ export interface boot_options {
    * stacks_missed() says whether a report lacks one.
    */
   readonly stacks?: boolean;
+  /** Failures that the schedule may choose once the machine is up, of calls made by any task. Default 0. */
+  readonly faults?: number;
 }
 
 /**
@@ -61,7 +66,8 @@ export function boot(options: boot_options = {}): outcome {
   create_task("swapper/0", run_initcalls(), PF_KTHREAD);
   const up = run();
   // What was done up to here is before everything else.
-  kcsan_init(options.kcsan === true);
+  kcsan_init(options.kcsan === true, options.kcsan_stacks_of);
+  if (options.faults) arm_faults(options.faults, { all_tasks: true });
   // Initcalls run before there is anything to interfere with.
   set_schedule(options.schedule ?? run_to_block);
   return up;

@@ -8,11 +8,12 @@ import type { Report, RunnableKernel, ScenarioFor } from "../../tools/klab/scena
 import type { schedule } from "../../kernel/sched/decide.ts";
 
 const TOKENS: readonly Token[] = [
-  { scenario: "s", state: "v1:4", source: "0123456789ab", decisions: [] },
+  { scenario: "s", state: "v1:4", source: "0123456789ab", mode: { faults: 0, kcsan: false }, decisions: [] },
   {
     scenario: "s-t",
     state: "/a b~c%",
     source: "0123456789ab",
+    mode: { faults: 12, kcsan: true },
     decisions: [
       { at: 0, choice: 1 },
       { at: 7, choice: 3 },
@@ -28,12 +29,13 @@ test("tokens are one line and come back as they were", (t) => {
   for (const bad of [
     "",
     "x",
-    "k1~s",
-    "k1~s~v1:4~0123456789ab",
-    "k2~s~v1:4~0123456789ab~",
-    "k1~s~v1:4~zz~",
-    "k1~s~v1:4~0123456789ab~1,x",
-    "k1~s~v1:4~0123456789ab~1~",
+    "k2~s",
+    "k2~s~v1:4~0123456789ab~f0",
+    "k1~s~v1:4~0123456789ab~f0~",
+    "k2~s~v1:4~zz~f0~",
+    "k2~s~v1:4~0123456789ab~0~",
+    "k2~s~v1:4~0123456789ab~f0~1,x",
+    "k2~s~v1:4~0123456789ab~f0~1~",
   ])
     t.throws(() => readToken(bad), { message: /is not a replay token/ }, bad);
 });
@@ -112,7 +114,7 @@ test("explore prints a token, and replay runs it again, to the byte", async (t) 
   const { code, out } = await klab("explore", ...options);
   t.is(code, 1);
   t.regex(out, /\nstopped after 2 executions, nothing proved\n$/);
-  const token = /^ {2}(k1~\S+)$/m.exec(out)?.[1] ?? "";
+  const token = /^ {2}(k2~\S+)$/m.exec(out)?.[1] ?? "";
   const json = await klab("explore", ...options, "--json");
   const document = JSON.parse(json.out) as { complete: boolean; findings: { token: string; title: string }[] };
   t.false(document.complete);

@@ -60,9 +60,6 @@ export interface RunnableKernel {
   /** What was made to fail since boot(). */
   // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
   fault_injections?(): readonly Injection[];
-  /** Lets the schedule choose that many failures. */
-  // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
-  arm_faults?(budget: number, options: object): void;
   /** Calls `listener` for each event called `name`, or for all with "*", until the function returned is called. */
   // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
   trace_subscribe?(name: string, listener: (event: KernelEvent) => void): () => void;
@@ -101,6 +98,8 @@ export interface RunOptions {
   readonly schedule?: unknown;
   /** Look for data races; changes nothing but the time it takes. */
   readonly kcsan?: boolean;
+  /** Keep stacks of accesses to these members only, named as the reports name them. */
+  readonly kcsanStacksOf?: ReadonlySet<string>;
   /** Failures that the schedule may choose, of all tasks. */
   readonly faults?: number;
   /** False: leave out the stacks of allocations and locks; the reports have the same titles. Only with a schedule. */
@@ -163,11 +162,11 @@ function bootOnce<K extends RunnableKernel>(
       stacks,
       ...scenario.machine,
       ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
-      ...(options.kcsan ? { kcsan: true } : {}),
+      ...(options.faults ? { faults: options.faults } : {}),
+      ...(options.kcsan ? { kcsan: true, kcsan_stacks_of: options.kcsanStacksOf } : {}),
     });
     deafen ??= hearing(kernel, options.hear);
     if (outcome === "done") {
-      if (options.faults) kernel.arm_faults?.(options.faults, { all_tasks: true });
       scenario.run(makeLab(kernel, options.state ?? "", results, faultNth));
       outcome = kernel.run();
     }

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { InputError } from "../errors.ts";
-import type { Finding } from "../explore/finding.ts";
+import type { Finding } from "./finding.ts";
 import { EXPECTED } from "../paths.ts";
 
 /** How a fault is recognised. What is left out does not matter; the rest are regular expressions. */

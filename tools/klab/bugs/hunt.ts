@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The search of one state: plans are run, what is found is told apart, explained, and made small. */
 import { replay_schedule } from "../../../kernel/explore/replay.ts";
-import { type Choice, execute, type Execution, KindwiseReplay, type Mode } from "../explore/execution.ts";
-import { type Finding, findingsOf, keyOf, keyWithFaults } from "../explore/finding.ts";
-import { shrink, type Size, sizeOf } from "../explore/shrink.ts";
+import { type Choice, execute, type Execution, KindwiseReplay } from "./execution.ts";
+import { type Finding, findingsOf, keyOf, keyWithFaults } from "./finding.ts";
+import { shrink, type Size, sizeOf } from "./shrink.ts";
+import type { Mode } from "../explore/token.ts";
 import type { RunnableKernel, ScenarioFor } from "../scenario.ts";
 import { type Explained, explanationOf } from "./catalogue.ts";
 import { type Plan, plans, type Quiet } from "./plans.ts";
@@ -23,7 +24,7 @@ export interface Found {
 }
 
 /** Runs that making one finding small may take: what is in a catalogue is to be read by people. */
-const SHRINKING = { catalogued: 60, new: 40, explained: 0 };
+const SHRINKING = { catalogued: 60, new: 16, explained: 0 };
 
 export interface HuntOptions {
   readonly state: string;
@@ -34,6 +35,11 @@ export interface HuntOptions {
   readonly explained: readonly Explained[];
   /** Seconds since the search began; of the host, and only for telling. */
   readonly clock: () => number;
+}
+
+/** Whose accesses a run is about, as far as data races go. */
+function membersOf({ result }: Execution): ReadonlySet<string> {
+  return new Set([...findingsOf(result).values()].filter((f) => f.checker === "kcsan").map((f) => f.object));
 }
 
 export class Hunt<K extends RunnableKernel> {
@@ -102,8 +108,8 @@ export class Hunt<K extends RunnableKernel> {
     const quick = execute(this.#kernel, scenario, state, plan.schedule, plan.mode, { stacks: false, listed });
     if (!this.#isNews(quick)) return { ...quick, result: { ...quick.result, reports: [], outcome: "done", log: [] } };
     this.runs++;
-    const again = execute(this.#kernel, scenario, state, new replay_schedule(quick.choices), plan.mode, { listed });
-    return again;
+    const again = new replay_schedule(quick.choices);
+    return execute(this.#kernel, scenario, state, again, plan.mode, { listed, kcsanStacksOf: membersOf(quick) });
   }
   /** The first time something comes, the second, the fourth, …: the same words may come from other places. */
   #isNews({ result }: Execution): boolean {
@@ -125,9 +131,10 @@ export class Hunt<K extends RunnableKernel> {
     let best: { finding: Finding; choices: readonly Choice[] } = { finding, choices: seen.choices };
     const known = explanationOf([catalogue, explained], finding, state);
     const runs = !known ? SHRINKING.new : catalogue.includes(known) ? SHRINKING.catalogued : SHRINKING.explained;
+    const kcsanStacksOf = new Set([finding.object]);
     const again = (choices: readonly Choice[]): readonly Choice[] | null => {
       this.runs++;
-      const run = execute(this.#kernel, scenario, state, new KindwiseReplay(choices), mode);
+      const run = execute(this.#kernel, scenario, state, new KindwiseReplay(choices), mode, { kcsanStacksOf });
       const same = findingsOf(run.result).get(key);
       if (!same) return null;
       best = { finding: same, choices: run.choices };

@@ -7,7 +7,8 @@ import { pct_schedule } from "../../../kernel/explore/pct.ts";
 import { prng, random_schedule } from "../../../kernel/explore/random.ts";
 import { replay_schedule } from "../../../kernel/explore/replay.ts";
 import type { decision_kind, schedule } from "../../../kernel/sched/decide.ts";
-import type { Mode, Question } from "../explore/execution.ts";
+import type { Mode } from "../explore/token.ts";
+import type { Question } from "./execution.ts";
 
 /** An execution to be done. */
 export interface Plan {
@@ -86,6 +87,8 @@ class Mixture implements schedule {
 export function* plans(scenarios: number, quiets: readonly Quiet[], seed: number): Generator<Plan, never> {
   for (let scenario = 0; scenario < scenarios; scenario++)
     yield { scenario, schedule: new replay_schedule([]), mode: QUIET_MODE, why: "quiet" };
+  for (let scenario = 0; scenario < scenarios; scenario++)
+    yield { scenario, schedule: new replay_schedule([]), mode: { faults: 0, kcsan: true }, why: "single" };
   const seeds = new prng(seed);
   const walk = (kcsan: boolean, scenario: number): Plan => ({
     scenario,

@@ -52,7 +52,7 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
   // A folder is named from where we are; the token may be used elsewhere.
   const place = state.version === null && state.name !== "base" ? resolve(state.name) : state.name;
   const token = (decisions: Walk<never>["found"][number]["decisions"]): string =>
-    writeToken({ scenario: id, state: place, source, decisions });
+    writeToken({ scenario: id, state: place, source, mode: { faults: 0, kcsan: false }, decisions });
 
   let stopped = false;
   const stop = (): void => void (stopped = true);

@@ -82,7 +82,8 @@ export async function runAndShow(
     state: state.name,
     trace,
     schedule,
-    kcsan: show.kcsan === true,
+    faults: token?.mode.faults ?? 0,
+    kcsan: show.kcsan === true || token?.mode.kcsan === true,
   });
   const diverged = schedule !== undefined && (schedule.diverged || unasked(schedule.asked, token));
   if (diverged) terminal.note("a decision of the token did not fit: this is not the run that it was made from");

@@ -9,15 +9,23 @@ import { ROOT } from "../paths.ts";
 import { SCENARIOS } from "../scenario.ts";
 import { contentHash, type Tree } from "../states/tree.ts";
 
+/** What a run is told before it begins, besides its schedule. */
+export interface Mode {
+  /** Failures that the schedule may choose: each call that can fail is a question for as long as there are any left. */
+  readonly faults: number;
+  /** Look for data races and unordered frees. */
+  readonly kcsan: boolean;
+}
 export interface Token {
   readonly scenario: string;
   readonly state: string;
   /** Of the source: the state's tree, and the scenarios. */
   readonly source: string;
+  readonly mode: Mode;
   readonly decisions: readonly decision[];
 }
 
-const VERSION = "k1";
+const VERSION = "k2";
 const SEPARATOR = "~";
 
 /** Fingerprint of everything that decides what a run does. */
@@ -33,20 +41,30 @@ export function sourceOf(tree: Tree): string {
 function quoted(state: string): string {
   return state.replace(/[%~\s]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
+/** `f2c`: two failures, and data races looked for. */
+function writeMode({ faults, kcsan }: Mode): string {
+  return `f${faults}${kcsan ? "c" : ""}`;
+}
+function readMode(text: string): Mode | null {
+  const found = /^f(\d{1,4})(c?)$/.exec(text);
+  return found ? { faults: Number(found[1]), kcsan: found[2] !== "" } : null;
+}
 
-export function writeToken({ scenario, state, source, decisions }: Token): string {
-  return [VERSION, scenario, quoted(state), source, decisions_to_token(decisions)].join(SEPARATOR);
+export function writeToken({ scenario, state, source, mode, decisions }: Token): string {
+  return [VERSION, scenario, quoted(state), source, writeMode(mode), decisions_to_token(decisions)].join(SEPARATOR);
 }
 
 /** @throws InputError if it is none */
 export function readToken(text: string): Token {
-  const [version, scenario = "", state = "", source = "", rest, ...more] = text.split(SEPARATOR);
+  const [version, scenario = "", state = "", source = "", told = "", rest, ...more] = text.trim().split(SEPARATOR);
+  const mode = readMode(told);
   const decisions = rest === undefined || more.length > 0 ? null : decisions_from_token(rest);
-  if (version !== VERSION || scenario === "" || state === "" || !/^[0-9a-f]{12}$/.test(source) || decisions === null) {
+  const whole = version === VERSION && scenario !== "" && state !== "" && /^[0-9a-f]{12}$/.test(source);
+  if (!whole || mode === null || decisions === null) {
     const shown = text.length > 40 ? `${text.slice(0, 40)}…` : text;
     throw new InputError(
-      `${JSON.stringify(shown)} is not a replay token; klab explore prints them, as ${VERSION}${SEPARATOR}SCENARIO${SEPARATOR}STATE${SEPARATOR}…`,
+      `${JSON.stringify(shown)} is not a replay token; klab explore and klab bugs print them, as ${VERSION}${SEPARATOR}SCENARIO${SEPARATOR}STATE${SEPARATOR}…`,
     );
   }
-  return { scenario, state: decodeURIComponent(state), source, decisions };
+  return { scenario, state: decodeURIComponent(state), source, mode, decisions };
 }

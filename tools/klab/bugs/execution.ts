@@ -2,8 +2,8 @@
 /** One execution of a scenario under a schedule, with everything written down that was decided. */
 import type { decision } from "../../../kernel/explore/replay.ts";
 import type { decision_kind, schedule } from "../../../kernel/sched/decide.ts";
+import type { Mode } from "../explore/token.ts";
 import { type RunnableKernel, type RunOptions, type RunResult, runScenario, type ScenarioFor } from "../scenario.ts";
-import { type Finding, findingsOf } from "./finding.ts";
 
 /** A decision that was not the quiet one. */
 export interface Choice extends decision {
@@ -19,14 +19,6 @@ export interface Question {
   readonly n: number;
   /** In words, where `labels` were asked for. */
   readonly label: string;
-}
-
-/** What a run is told before it begins, besides its schedule. */
-export interface Mode {
-  /** Failures that the schedule may choose. */
-  readonly faults: number;
-  /** Look for data races and unordered frees. */
-  readonly kcsan: boolean;
 }
 
 /** Puts each question to another schedule and writes down what came of it. Good for one run. */
@@ -67,7 +59,7 @@ export function execute<K extends RunnableKernel>(
   state: string,
   inner: schedule,
   mode: Mode,
-  how: Pick<RunOptions, "stacks"> & { readonly listed?: readonly decision_kind[] } = {},
+  how: Pick<RunOptions, "stacks" | "kcsanStacksOf"> & { readonly listed?: readonly decision_kind[] } = {},
 ): Execution {
   const seen = new Recorder(inner, new Set(how.listed ?? []));
   const result = runScenario(kernel, scenario, {
@@ -76,6 +68,7 @@ export function execute<K extends RunnableKernel>(
     stacks: how.stacks ?? true,
     faults: mode.faults,
     kcsan: mode.kcsan,
+    ...(how.kcsanStacksOf ? { kcsanStacksOf: how.kcsanStacksOf } : {}),
   });
   return { result, choices: seen.choices, questions: seen.questions, asked: seen.asked };
 }
@@ -94,8 +87,4 @@ export class KindwiseReplay implements schedule {
     const choice = this.#choices.get(`${kind} ${nth}`) ?? 0;
     return choice < n ? choice : 0;
   }
-}
-
-export function findingsOfExecution({ result }: Execution): Map<string, Finding> {
-  return findingsOf(result);
 }

@@ -47,10 +47,9 @@ const UNLINKED = /^\S+: Unknown symbol \S+ \(err -\d+\)$/;
 
 /** The findings of a run, each once. An end without a report is one too. */
 export function findingsOf({ reports, outcome, injected, log }: RunResult): Map<string, Finding> {
-  const all: Report[] = [
-    ...reports,
-    ...log.filter(({ text }) => UNLINKED.test(text)).map(({ text }) => ({ checker: "link", title: text, text })),
-  ];
+  // Where something was made to fail, the module that would have the symbol may not be there.
+  const unlinked = injected.length > 0 ? [] : log.filter(({ text }) => UNLINKED.test(text));
+  const all: Report[] = [...reports, ...unlinked.map(({ text }) => ({ checker: "link", title: text, text }))];
   if (reports.length === 0 && outcome !== "done") all.push({ checker: "end", title: outcome, text: outcome });
   const byKey = new Map<string, Finding>();
   for (const report of all) {
