@@ -267,6 +267,7 @@ export const ANYONE: readonly Happening[] = [
     yield* u.kill(yield* u.getpid(), SIGKILL);
   }),
   other("insmod of a module that is not in the tree", function* (u) {
+    yield* u.finit_module("vfio");
     yield* u.finit_module("vfio_init_user");
     yield* u.delete_module("vfio_init_user", O_NONBLOCK);
   }),

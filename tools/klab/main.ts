@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The command line: which commands there are, and how it ends. */
 import { Command, CommanderError } from "commander";
+import { bugs } from "./commands/bugs.ts";
 import { bisect } from "./commands/bisect.ts";
 import { compare } from "./commands/compare.ts";
 import { explore } from "./commands/explore.ts";
@@ -38,6 +39,7 @@ const COMMANDS = [
   bisect,
   explore,
   replay,
+  bugs,
   exportCommand,
   ports,
   golden,

@@ -55,7 +55,7 @@ export class Terminal {
     this.#err.write(`klab: ${text}\n`);
   }
 
-  /** Tells how far a piece of work is, once it has taken two seconds and if somebody is looking. */
+  /** Tells how far a piece of work is, once it has taken two seconds and if somebody is looking. @total: Infinity if nobody knows */
   progress(total: number): Progress {
     return new Progress(this.#err, total);
   }
@@ -78,7 +78,8 @@ export class Progress {
     this.#done += 1;
     if (!this.#err.isTTY || Date.now() - this.#start < 2000) return;
     this.#shown = true;
-    const line = `[${Math.min(this.#done, this.#total)}/${this.#total}] ${what}`;
+    const of = Number.isFinite(this.#total) ? `${Math.min(this.#done, this.#total)}/${this.#total}` : `${this.#done}`;
+    const line = `[${of}] ${what}`;
     this.#err.write(`\r\u001b[K${line.slice(0, Math.max(20, (this.#err.columns || 80) - 1))}`);
   }
 

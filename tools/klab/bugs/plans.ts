@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * What `klab bugs` tries in a state, in this order: each scenario quietly; each thing that may fail or happen, alone; and then
- * mixtures at random, from a seed, with data races looked for.
+ * What `klab bugs` tries in a state, in this order: each scenario quietly; each thing that may fail or happen, alone; each quietly
+ * with data races looked for; and mixtures at random, from a seed.
  */
 import { pct_schedule } from "../../../kernel/explore/pct.ts";
 import { prng, random_schedule } from "../../../kernel/explore/random.ts";
@@ -26,22 +26,32 @@ export interface Quiet {
 
 const QUIET_MODE: Mode = { faults: 1, kcsan: false };
 
-/** Every answer but the quiet one, to every question of these kinds, one at a time; places not seen before come first. */
-function singles(quiets: readonly Quiet[]): { scenario: number; at: number; choice: number }[] {
+interface Single {
+  readonly scenario: number;
+  readonly at: number;
+  readonly choice: number;
+}
+
+/**
+ * Every answer but the quiet one, to every question of these kinds, one at a time. A failure in a driver that is a module comes
+ * before one in the core, which has been tried for longer; and one at a place that was not seen before, before the next of its kind.
+ */
+function singles(quiets: readonly Quiet[]): { readonly first: readonly Single[]; readonly later: readonly Single[] } {
   const seen = new Set<string>();
-  const [first, later]: { scenario: number; at: number; choice: number }[][] = [[], []];
+  const ranks: Single[][] = [[], [], []];
   const lists = quiets.map(({ questions }) => questions.flatMap((q) => answers(q)));
   for (let i = 0; lists.some((list) => i < list.length); i++) {
     for (const [scenario, list] of lists.entries()) {
       const next = list[i];
       if (!next) continue;
       const { at, choice, label } = next;
-      const known = label !== null && seen.has(label);
+      const rank = label === null ? 0 : seen.has(label) ? 2 : label.includes("]") ? 0 : 1;
       if (label !== null) seen.add(label);
-      (known ? later : first)?.push({ scenario, at, choice });
+      ranks[rank]?.push({ scenario, at, choice });
     }
   }
-  return [...(first ?? []), ...(later ?? [])];
+  const [drivers = [], core = [], again = []] = ranks;
+  return { first: drivers, later: [...core, ...again] };
 }
 function answers({ at, n, kind, label }: Question): { at: number; choice: number; label: string | null }[] {
   return Array.from({ length: n - 1 }, (_, i) => ({ at, choice: i + 1, label: kind === "fault" ? label : null }));
@@ -87,8 +97,12 @@ class Mixture implements schedule {
 export function* plans(scenarios: number, quiets: readonly Quiet[], seed: number): Generator<Plan, never> {
   for (let scenario = 0; scenario < scenarios; scenario++)
     yield { scenario, schedule: new replay_schedule([]), mode: QUIET_MODE, why: "quiet" };
-  for (let scenario = 0; scenario < scenarios; scenario++)
-    yield { scenario, schedule: new replay_schedule([]), mode: { faults: 0, kcsan: true }, why: "single" };
+  const single = ({ scenario, at, choice }: Single): Plan => ({
+    scenario,
+    schedule: new replay_schedule([{ at, choice }]),
+    mode: QUIET_MODE,
+    why: "single",
+  });
   const seeds = new prng(seed);
   const walk = (kcsan: boolean, scenario: number): Plan => ({
     scenario,
@@ -96,10 +110,15 @@ export function* plans(scenarios: number, quiets: readonly Quiet[], seed: number
     mode: { faults: 1, kcsan },
     why: "walk",
   });
-  for (const [i, { scenario, at, choice }] of singles(quiets).entries()) {
-    yield { scenario, schedule: new replay_schedule([{ at, choice }]), mode: QUIET_MODE, why: "single" };
+  const { first, later } = singles(quiets);
+  for (const one of first) yield single(one);
+  for (let scenario = 0; scenario < scenarios; scenario++)
+    yield { scenario, schedule: new replay_schedule([]), mode: { faults: 0, kcsan: true }, why: "single" };
+  let walked = 0;
+  for (const one of later) {
+    yield single(one);
     // What takes two things at once is not to wait until every single one has been tried.
-    if (i % 4 === 3) yield walk(i % 16 === 3, (i >> 2) % scenarios);
+    yield walk(walked % 4 === 3, walked++ % scenarios);
   }
-  for (let i = 0; ; i++) yield walk(i % 2 === 0, i % scenarios);
+  for (; ; walked++) yield walk(walked % 2 === 0, walked % scenarios);
 }

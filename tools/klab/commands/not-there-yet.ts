@@ -3,7 +3,7 @@
 import { InputError } from "../errors.ts";
 import type { Shell } from "../main.ts";
 
-export const NOT_THERE_YET = ["bugs", "bench"] as const;
+export const NOT_THERE_YET = ["bench"] as const;
 
 export function notThereYet({ program }: Shell): void {
   for (const name of NOT_THERE_YET) {
