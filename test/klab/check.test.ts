@@ -2,7 +2,8 @@
 /** Is a patch an equivalent of its C patch? What is found to change, and what is said when that differs. */
 import test from "ava";
 import { checkVersion, type Judges } from "../../tools/klab/check.ts";
-import { type Changes, changesOf, type CPatch, expectedPatch } from "../../tools/klab/source/changes.ts";
+import { changesOf } from "../../tools/klab/source/changes.ts";
+import { type Changes, type CPatch, expectedPatch } from "../../tools/klab/source/expected.ts";
 import { summarise } from "../../tools/klab/source/summary.ts";
 import { BASE, fixture, patchText, PATCH_1, PATCH_2, USER_DRV } from "./tree.ts";
 

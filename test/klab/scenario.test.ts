@@ -82,12 +82,16 @@ test("where a case must hold", (t) => {
     ["v1:4-7", "v2", 4, null],
     ["all:1,3-4", "v3", 3, true],
     ["all:1,3-4", "v3", 2, false],
-    [["v1:1", "v2:2"], "v2", 2, true],
-    [["v1:1", "v2:2"], "v1", 2, false],
+    ["all:1", "mine", 1, null],
+    ["v1:1, v2:0,2", "v2", 2, true],
+    ["v1:1, v2:0,2", "v1", 2, false],
+    ["v1:1, v3:none", "v3", 1, false],
+    ["v1:1, v3:none", "v2", 1, null],
   ] as const) {
-    t.is(mustHold(c(holds), version, number), expected, `${String(holds)} ${version}:${number}`);
+    t.is(mustHold(c(holds), version, number), expected, `${holds} ${version}:${number}`);
   }
-  t.throws(() => mustHold(c("4-7"), "v1", 1), { message: /names no states/ });
+  for (const holds of ["4-7", "v1:1-", "v1:1,v2:2", ""])
+    t.throws(() => mustHold(c(holds), "v1", 1), { message: /names no states/ });
 });
 
 test("the matrix: results, expectations, turns, findings", async (t) => {

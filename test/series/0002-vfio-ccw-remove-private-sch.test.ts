@@ -48,7 +48,7 @@ const cases: readonly SeriesCase[] = [
   ...EVENTS.map(({ id, what, happen }): SeriesCase => ({
     id: `${id}-before-mdev-oopses`,
     patch: 2,
-    holds: "v1:2-3",
+    holds: "all:2-3",
     title: `${what} before there is an mdev: NULL pointer dereference in the state machine`,
     run: (lab) => {
       const played = play(lab, function* (u) {
@@ -61,7 +61,7 @@ const cases: readonly SeriesCase[] = [
   ...EVENTS.map(({ id, what, happen }): SeriesCase => ({
     id: `${id}-after-mdev-oopses`,
     patch: 2,
-    holds: "v1:2",
+    holds: "all:2",
     title: `${what} after an mdev has come and gone, and its release made it all zeros: the same`,
     run: (lab) => {
       const done: number[] = [];

@@ -3,12 +3,14 @@
 import { bind, close, create, loadModules, open, remove, SCH_NO, unbind, unloadModules } from "../helpers/ccw.ts";
 import { type Lab, type SeriesCase, seriesTest } from "../helpers/states.ts";
 import {
+  apartFrom,
   ENOMEM,
   live,
   ofDriver,
   play,
   type Played,
   PRIVATE,
+  PUT_OF_FREED,
   type Refusal,
   refuse,
   regions,
@@ -40,7 +42,7 @@ const cases: readonly SeriesCase[] = [
   {
     id: "private-lives-with-mdev",
     patch: 4,
-    holds: "v1:4-7",
+    holds: "all:4-7",
     title: "there is a private struct from create to remove, and no longer",
     run: (lab) => {
       const played = play(lab, function* (u) {
@@ -59,7 +61,7 @@ const cases: readonly SeriesCase[] = [
   {
     id: "private-of-its-own",
     patch: 4,
-    holds: "v1:4-7",
+    holds: "all:4-7",
     title: "two mdevs, one after the other, have two private structs",
     run: (lab) => {
       const played = play(lab, function* (u) {
@@ -78,7 +80,7 @@ const cases: readonly SeriesCase[] = [
   {
     id: "regions-live-with-mdev",
     patch: 4,
-    holds: "v1:4-7",
+    holds: "all:4-7",
     title: "the four regions are allocated when the mdev is probed, and gone when it is removed",
     run: (lab) => {
       const played = play(lab, function* (u) {
@@ -94,7 +96,7 @@ const cases: readonly SeriesCase[] = [
   {
     id: "mdev-on-dead-subchannel",
     patch: 4,
-    holds: "v1:4-7",
+    holds: "all:4-7",
     title: "an mdev can be created again although the last one ended as not operational; opening it fails",
     run: (lab) => {
       const played = play(lab, function* (u) {
@@ -108,13 +110,13 @@ const cases: readonly SeriesCase[] = [
         const ret = yield* create(u);
         return [opened.device >= 0, ret > 0, (yield* open(u)).device >= 0];
       });
-      wentWell(played, [true, true, false]);
+      wentWell(apartFrom(PUT_OF_FREED, played), [true, true, false]);
     },
   },
   {
     id: "crws-go-with-mdev",
     patch: 4,
-    holds: "v1:4-7",
+    holds: "all:4-7",
     title: "channel report words that nobody read are freed with the mdev; the next one does not get them",
     run: (lab) => {
       const played = play(lab, function* (u) {
@@ -140,7 +142,7 @@ const cases: readonly SeriesCase[] = [
   {
     id: "interrupt-before-mdev-logged",
     patch: 4,
-    holds: "v1:4-7",
+    holds: "all:4-7",
     title: "an interrupt without an mdev is logged as unexpected",
     run: (lab) => {
       const played = play(lab, function* (u) {
@@ -156,7 +158,7 @@ const cases: readonly SeriesCase[] = [
   {
     id: "path-events-before-mdev-ignored",
     patch: 4,
-    holds: "v1:4-7",
+    holds: "all:4-7",
     title: "channel path events without an mdev pass unnoticed",
     run: (lab) => {
       const events: string[] = [];
@@ -174,8 +176,8 @@ const cases: readonly SeriesCase[] = [
   {
     id: "reboot-before-mdev-warns",
     patch: 4,
-    holds: "v1:4-7",
-    title: "a reboot with a bound subchannel and no mdev WARNs in sch_shutdown",
+    holds: "all:4-7",
+    title: "a reboot with a bound subchannel and no mdev WARNs in sch_shutdown (S16)",
     run: (lab) => {
       const played = play(lab, function* (u) {
         yield* bind(u);
@@ -187,7 +189,7 @@ const cases: readonly SeriesCase[] = [
   {
     id: "private-no-memory-is-error-pointer",
     patch: 4,
-    holds: "v1:4-5",
+    holds: "v1:4-5, v2:none, v3:none",
     title: "create without memory for the private struct faults at an error pointer: it is tested for NULL",
     run: (lab) => {
       const played = refuse(lab, /^vfio_ccw_alloc_private /, creating(lab));
@@ -195,20 +197,42 @@ const cases: readonly SeriesCase[] = [
     },
   },
   {
+    id: "private-no-memory-fails-create",
+    patch: 4,
+    holds: "v1:6-7, v2:4-7, v3:4-7",
+    title: "create without memory for the private struct gives -ENOMEM and leaves nothing; the next one works",
+    run: (lab) => {
+      const played = refuse(lab, /^(vfio_ccw_mdev_probe|(kvmalloc < )?_vfio_alloc_device) /, {
+        setUp: bind,
+        act: create,
+        undo: remove,
+        *then(u, ret) {
+          const left = live(lab, PRIVATE).length;
+          const again = yield* create(u);
+          yield* remove(u);
+          yield* unbind(u);
+          return [ret, left, again > 0, ofDriver(lab).length] as const;
+        },
+      });
+      wentWell(apartFrom(PUT_OF_FREED, played), [ENOMEM, 0, true, 0]);
+    },
+  },
+  {
     id: "region-no-memory-fails-create",
     patch: 4,
-    holds: "v1:4-7",
+    holds: "all:4-7",
     title: "create without memory for a region gives -ENOMEM and leaves nothing",
     run: (lab) => {
       const played = refuse(lab, /^vfio_ccw_mdev_init_dev .* vfio_ccw_schib_region$/, creating(lab));
-      wentWell(played, [ENOMEM, 0]);
+      wentWell(apartFrom(PUT_OF_FREED, played), [ENOMEM, 0]);
     },
   },
   {
     id: "failed-registration-leaks",
     patch: 4,
-    holds: "v1:4",
-    title: "when vfio_register_emulated_iommu_dev fails, the private struct and its regions stay behind after unbind",
+    holds: "all:4",
+    title:
+      "when vfio_register_emulated_iommu_dev fails, the private struct and its regions stay behind after unbind (S14)",
     run: (lab) => {
       const played = refuse(lab, /^iommu_group_alloc /, creating(lab));
       return played.end === "done" && played.got?.join() === `${ENOMEM},5`;
@@ -217,7 +241,7 @@ const cases: readonly SeriesCase[] = [
   {
     id: "failed-registration-shows-at-unload",
     patch: 4,
-    holds: "v1:4",
+    holds: "all:4",
     title: "and unloading the driver finds the regions in their caches",
     run: (lab) => {
       const played = refuse(lab, /^iommu_group_alloc /, {

@@ -8,7 +8,7 @@ const cases: readonly SeriesCase[] = [
   {
     id: "private-freed-by-core",
     patch: 7,
-    holds: "v1:7",
+    holds: "all:7",
     title: "the vfio core frees the private struct, after the release callback has returned",
     run: (lab) => {
       const played = play(lab, function* (u) {
@@ -30,7 +30,7 @@ const cases: readonly SeriesCase[] = [
   {
     id: "vfio-free-device-is-gone",
     patch: 7,
-    holds: "v1:7",
+    holds: "all:7",
     title: "a module that uses vfio_free_device cannot be built: there is none to load",
     run: (lab) => {
       const played = play(lab, (u) => u.finit_module("vfio_free_user"));
@@ -40,7 +40,7 @@ const cases: readonly SeriesCase[] = [
   {
     id: "release-may-be-missing",
     patch: 7,
-    holds: "v1:7",
+    holds: "all:7",
     title: "a device whose driver has no release callback is released and freed",
     run: (lab) => {
       const played = play(lab, function* (u) {
@@ -53,7 +53,7 @@ const cases: readonly SeriesCase[] = [
   {
     id: "release-must-not-free",
     patch: 7,
-    holds: "v1:7",
+    holds: "all:7",
     title: "a driver whose release callback still frees the memory frees it twice",
     run: (lab) => {
       const played = play(lab, (u) => u.finit_module("vfio_own_free"));

@@ -56,6 +56,18 @@ export function wentWithReports({ end, reports }: Played<unknown>, ...expected: 
   compare({ end, reports }, { end: "done", reports: expected });
 }
 
+/** What one put too many of a freed device is reported as. */
+export const PUT_OF_FREED = [
+  "BUG: KASAN: use-after-free in kobject_put",
+  "BUG: KASAN: use-after-free in refcount_warn_saturate",
+  "WARNING: refcount_warn_saturate",
+];
+
+/** The run without these reports, which another case is about. */
+export function apartFrom<T>(titles: readonly string[], played: Played<T>): Played<T> {
+  return { ...played, reports: played.reports.filter((title) => !titles.includes(title)) };
+}
+
 /** It died of a NULL pointer, in this function and for no other reason. @throws with what it was instead */
 export function diedOfNullIn({ end, reports, log }: Played<unknown>, place: string): void {
   const rip = log.map((line) => line.trim()).find((line) => line.startsWith("RIP: "));
@@ -74,11 +86,6 @@ export function ofDriver(lab: Lab): Live {
 }
 export function regions(lab: Lab): Live {
   return lab.live_objects().filter((o) => /^ccw_\w+_region$/.test(o.type));
-}
-
-/** What a function has allocated. */
-export function placedIn(lab: Lab, place: string): Live {
-  return lab.live_objects().filter((o) => o.place === place);
 }
 
 const WATCH = "/sys/kernel/debug/free_traces/watch";
@@ -157,12 +164,13 @@ function* search<T>(lab: Lab, u: user_process, plan: Refusal<T>, which: RegExp, 
 }
 
 /**
- * Acts while one allocation is refused: the first one whose "INNERMOST < CALLER < … CACHE" matches. It is looked for in boots of their
- * own, so that what the others do when they are refused does not matter.
+ * Acts while one allocation is refused: the first one whose "INNERMOST < CALLER < … CACHE" matches, or the `nth`. It is looked for in
+ * boots of their own, so that what the others do when they are refused does not matter.
  * @throws if there is no such allocation
  */
-export function refuse<T>(lab: Lab, which: RegExp, plan: Refusal<T>): Refused<T> {
+export function refuse<T>(lab: Lab, which: RegExp, plan: Refusal<T>, nth = 1): Refused<T> {
   const places: string[] = [];
+  let matches = 0;
   for (;;) {
     play(lab, (u) => search(lab, u, plan, which, places.length + 1));
     const tried = lab.fault_injections();
@@ -170,7 +178,7 @@ export function refuse<T>(lab: Lab, which: RegExp, plan: Refusal<T>): Refused<T>
     const last = tried.at(-1);
     // An oops stops the machine, and some refusals spoil the next attempt; neither ends the search.
     if (!last) throw new Error(`no allocation is that of ${which.source}`);
-    if (which.test(who(last))) break;
+    if (which.test(who(last)) && ++matches === nth) break;
   }
   function* program(u: user_process): Sleeps<T> {
     yield* plan.setUp(u);

@@ -1,34 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What a patch changes, in the terms of patches/expected/series-changes.json, and how that differs from the C patch. */
-import { existsSync, readFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { EXPECTED, portOf } from "../paths.ts";
+import { portOf } from "../paths.ts";
 import type { Tree } from "../states/tree.ts";
+import { type Changes, type CPatch, type List, LISTS } from "./expected.ts";
 import { portName } from "./port-name.ts";
 import { definitionOf } from "./resolve.ts";
 import { type Summary, summaryOf } from "./summary.ts";
-
-const LISTS = [
-  "functions_changed",
-  "functions_added",
-  "functions_removed",
-  "members_added",
-  "members_removed",
-  "prototypes_added",
-  "prototypes_removed",
-  "exports_added",
-  "exports_removed",
-] as const;
-type List = (typeof LISTS)[number];
-export type Changes = Readonly<Record<List, readonly string[]>>;
-
-/** What the C patch does to one C file. */
-export interface CChanges extends Partial<Changes> {
-  readonly created?: boolean;
-}
-/** By C file. */
-export type CPatch = Readonly<Record<string, CChanges>>;
-type ExpectedFile = Readonly<Record<string, Readonly<Record<string, CPatch>>>>;
 
 function minus(a: Iterable<string>, b: Iterable<string>): string[] {
   const without = new Set(b);
@@ -62,19 +39,6 @@ export function changesOf(before: Tree, after: Tree, file: string): Changes {
     exports_added: minus(now.symbols, old.symbols),
     exports_removed: minus(old.symbols, now.symbols),
   };
-}
-
-function readExpected(name: string): ExpectedFile {
-  const path = resolve(EXPECTED, name);
-  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as ExpectedFile) : {};
-}
-
-/** What the C patch changes, exports included, by C file; null if nothing is known about it. */
-export function expectedPatch(version: string, number: number): CPatch | null {
-  const changes = readExpected("series-changes.json")[version]?.[number];
-  if (!changes) return null;
-  const exports = readExpected("exports.json")[version]?.[number] ?? {};
-  return Object.fromEntries(Object.entries(changes).map(([file, c]) => [file, { ...c, ...exports[file] }]));
 }
 
 /** What is expected of one file of the port: of the C file and its header together. */
