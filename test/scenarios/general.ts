@@ -127,9 +127,9 @@ function held(lab: Lab): void {
 }
 
 export const scenarios: readonly Scenario[] = [
-  ofGuest("general-guest", "a guest's day, from insmod to rmmod, with nobody else about", DAY, []),
   ofGuest("general-machine", "a guest's day; the machine may do something before each step", SHORT_DAY, MACHINE),
   ofGuest("general-anyone", "a guest's day; another process may do something before each step", SHORT_DAY, ANYONE),
+  ofGuest("general-guest", "a guest's day, from insmod to rmmod, with nobody else about", DAY, []),
   together("general-rivals", "two processes take, use and take away the same subchannel", { owner, rival }),
   together(
     "general-busy",

@@ -26,6 +26,8 @@ export interface Explained {
   readonly source: string;
   /** None: the fault shows nothing at run time. */
   readonly seen: readonly Sign[];
+  /** States that have the fault and never come to it, with the finding that ends the machine before. */
+  readonly masked?: Readonly<Record<string, string>>;
 }
 
 /** Whether `state`, as `v1:4` or `base`, is one of those that a specification names. The base is state 0 of every version. */
@@ -55,7 +57,8 @@ function placesFit(patterns: readonly string[] | undefined, places: readonly [st
 function signFits(sign: Sign, { checker, title, text, object, places, injected }: Finding): boolean {
   if (sign.checker !== checker || !fits(sign.title, title) || !fits(sign.text, text) || !fits(sign.object, object)) return false;
   if (sign.fault === null && injected.length > 0) return false;
-  if (typeof sign.fault === "string" && !injected.some((i) => fits(sign.fault ?? "", i.stack.join("\n")))) return false;
+  const { fault } = sign;
+  if (typeof fault === "string" && !injected.some((i) => new RegExp(fault).test(i.stack.join("\n")))) return false;
   return placesFit(sign.places, places);
 }
 export function recognises({ seen }: Explained, finding: Finding): boolean {

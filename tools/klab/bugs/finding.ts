@@ -23,13 +23,24 @@ function below(text: string, heading: RegExp): string {
   return frame !== undefined && /^ +\S/.test(frame) ? frame.trim() : "";
 }
 
+/** The innermost function of the report's own stack, and the first one of a module, which called it: `kobject_put < f [m]`. */
+function place(text: string): string {
+  const frames = (/^Call Trace:\n((?: .*\n?)*)/m.exec(text)?.[1] ?? "")
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !/^<\/?\w+>$/.test(line));
+  const caller = frames.find((frame) => frame.endsWith("]"));
+  const [first = ""] = frames;
+  return caller === undefined || caller === first ? first : `${first} < ${caller}`;
+}
+
 function parts(report: Report): { object: string; places: readonly [string, string] } {
   const { checker, title, text } = report;
   switch (checker) {
     case "kasan":
       return {
         object: /belongs to the cache (\S+)/.exec(text)?.[1] ?? "",
-        places: [/ in (.*)$/.exec(title)?.[1] ?? "", below(text, /^Freed by task/)],
+        places: [place(text), below(text, /^Freed by task/)],
       };
     case "kcsan": {
       const found = / in (.*) \/ (.*)$/.exec(title);
@@ -38,7 +49,7 @@ function parts(report: Report): { object: string; places: readonly [string, stri
     case "kmemleak":
       return { object: title.replace(/^unreferenced object: /, ""), places: ["", below(text, /^ {2}backtrace:/)] };
     default:
-      return { object: "", places: [below(text, /^Call Trace:/), ""] };
+      return { object: "", places: [place(text), ""] };
   }
 }
 

@@ -90,14 +90,20 @@ export class Hunt<K extends RunnableKernel> {
       if (this.#isKnown(key, finding)) continue;
       const found = this.#small(scenario, plan.mode, seen, finding);
       if (this.#isKnown(keyOf(found.finding), found.finding)) continue;
-      this.#found.set(keyWithFaults(found.finding), found);
+      this.#found.set(this.#nameOf(found.finding), found);
       if (found.finding.injected.length === 0) this.#unaided.add(keyOf(found.finding));
       fresh.push(found);
     }
     return fresh;
   }
+  /** What is explained is told once for each explanation, whatever failed before; what is not, once for each failure. */
+  #nameOf(finding: Finding): string {
+    const { state, catalogue, explained } = this.#options;
+    const known = explanationOf([catalogue, explained], finding, state);
+    return known ? `${keyOf(finding)}\0${known.id}` : keyWithFaults(finding);
+  }
   #isKnown(key: string, finding: Finding): boolean {
-    return this.#unaided.has(key) || this.#found.has(keyWithFaults(finding));
+    return this.#unaided.has(key) || this.#found.has(this.#nameOf(finding));
   }
 
   /** Without stacks, which cost most of the time; with them when there may be something to tell. */

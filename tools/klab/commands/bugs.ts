@@ -31,6 +31,8 @@ interface Row {
   readonly expected: readonly string[];
   readonly found: Readonly<Record<string, Hit>>;
   readonly missed: readonly string[];
+  /** States that have the fault and cannot come to it, with what ends the machine before. */
+  readonly masked: Readonly<Record<string, string>>;
   readonly unexpected: readonly string[];
 }
 interface Hit {
@@ -71,7 +73,8 @@ export function rowsOf(
   records: readonly FoundRecord[],
 ): Row[] {
   return catalogue.map((known) => {
-    const expected = states.filter((s) => expectedIn(known, s));
+    const masked = Object.fromEntries(Object.entries(known.masked ?? {}).filter(([s]) => states.includes(s)));
+    const expected = states.filter((s) => expectedIn(known, s) && !(s in masked));
     const found: Record<string, Hit> = {};
     for (const { id, state, token, executions, seconds, switches, faults } of records)
       if (id === known.id) found[state] = better(found[state], { token, executions, seconds, switches, faults });
@@ -83,6 +86,7 @@ export function rowsOf(
       expected,
       found,
       missed: expected.filter((s) => !(s in found)),
+      masked,
       unexpected: Object.keys(found).filter((s) => !expected.includes(s)),
     };
   });
@@ -111,6 +115,8 @@ export function othersOf(
 function cell(row: Row, state: string): string {
   const hit = row.found[state];
   if (hit) return row.expected.includes(state) ? `${hit.seconds.toFixed(1)}s` : "UNEXPECTED";
+  const before = row.masked[state];
+  if (before !== undefined) return `(${before})`;
   return row.expected.includes(state) ? (row.visible ? "missed" : "(silent)") : "·";
 }
 
