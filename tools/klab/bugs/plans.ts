@@ -38,23 +38,22 @@ interface Single {
  */
 function singles(quiets: readonly Quiet[]): { readonly first: readonly Single[]; readonly later: readonly Single[] } {
   const seen = new Set<string>();
-  const ranks: Single[][] = [[], [], []];
-  const lists = quiets.map(({ questions }) => questions.flatMap((q) => answers(q)));
-  for (let i = 0; lists.some((list) => i < list.length); i++) {
-    for (const [scenario, list] of lists.entries()) {
-      const next = list[i];
-      if (!next) continue;
-      const { at, choice, label } = next;
-      const rank = label === null ? 0 : seen.has(label) ? 2 : label.includes("]") ? 0 : 1;
-      if (label !== null) seen.add(label);
-      ranks[rank]?.push({ scenario, at, choice });
+  const [drivers, core, again, events]: Single[][] = [[], [], [], []];
+  for (const [scenario, { questions }] of quiets.entries()) {
+    for (const { at, n, kind, label } of questions) {
+      if (kind === "fault") {
+        const rank = seen.has(label) ? again : label.includes("]") ? drivers : core;
+        seen.add(label);
+        rank?.push({ scenario, at, choice: 1 });
+      } else for (let choice = 1; choice < n; choice++) events?.push({ scenario, at, choice });
     }
   }
-  const [drivers = [], core = [], again = []] = ranks;
-  return { first: drivers, later: [...core, ...again] };
+  return { first: alternating(drivers ?? [], events ?? []), later: [...(core ?? []), ...(again ?? [])] };
 }
-function answers({ at, n, kind, label }: Question): { at: number; choice: number; label: string | null }[] {
-  return Array.from({ length: n - 1 }, (_, i) => ({ at, choice: i + 1, label: kind === "fault" ? label : null }));
+function alternating<T>(one: readonly T[], other: readonly T[]): T[] {
+  const all: T[] = [];
+  for (let i = 0; i < Math.max(one.length, other.length); i++) all.push(...one.slice(i, i + 1), ...other.slice(i, i + 1));
+  return all;
 }
 
 /** Switches in one of several ways, events now and then, and perhaps one failure. */
