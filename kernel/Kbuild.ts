@@ -42,22 +42,78 @@ export const modules: readonly kbuild_module[] = [
       "drivers/s390/cio/vfio_ccw_parent.ts",
     ],
   },
+  {
+    name: "vfio_ap",
+    files: [
+      "drivers/s390/crypto/vfio_ap_drv.ts",
+      "drivers/s390/crypto/vfio_ap_ops.ts",
+      "drivers/s390/crypto/vfio_ap_private.ts",
+      "drivers/s390/crypto/vfio_ap_debug.ts",
+    ],
+  },
+  {
+    name: "kvm",
+    files: [
+      "kernel/virt/kvm_main.ts",
+      "kernel/virt/kvm_page_track.ts",
+      "kernel/virt/kvm_s390.ts",
+      "kernel/virt/kvm_vfio.ts",
+    ],
+  },
+  {
+    name: "i915",
+    files: [
+      "drivers/gpu/drm/i915/i915_driver.ts",
+      "drivers/gpu/drm/i915/i915_drv.ts",
+      "drivers/gpu/drm/i915/i915_gem_gtt.ts",
+      "drivers/gpu/drm/i915/intel_gvt.ts",
+    ],
+  },
+  {
+    name: "kvmgt",
+    files: [
+      "kvmgt.ts",
+      "gvt.ts",
+      "vgpu.ts",
+      "aperture_gm.ts",
+      "cfg_space.ts",
+      "debug.ts",
+      "debugfs.ts",
+      "display.ts",
+      "dmabuf.ts",
+      "edid.ts",
+      "firmware.ts",
+      "gtt.ts",
+      "handlers.ts",
+      "mmio.ts",
+      "opregion.ts",
+      "sched_policy.ts",
+      "scheduler.ts",
+    ].map((file) => `drivers/gpu/drm/i915/gvt/${file}`),
+  },
   { name: "mtty", files: ["samples/vfio-mdev/mtty.ts"] },
   { name: "mdpy", files: ["samples/vfio-mdev/mdpy.ts", "samples/vfio-mdev/mdpy-defs.ts"] },
   { name: "mbochs", files: ["samples/vfio-mdev/mbochs.ts"] },
 ];
 
-/** Files of drivers/ that are built in and that nothing else would bring in: they register themselves to be run at boot. */
+/** Files that are built in and that nothing else would bring in: they register themselves to be run at boot. */
 export const vmlinux: readonly string[] = [
   "drivers/base/init.ts",
   "drivers/dma-buf/dma-buf.ts",
   "drivers/iommu/iommu.ts",
+  "drivers/iommu/iommu-sysfs.ts",
+  "drivers/iommu/intel/iommu.ts",
+  "drivers/pci/pci-driver.ts",
+  "drivers/pci/pci-sysfs.ts",
+  "drivers/pci/probe.ts",
+  "kernel/arch/x86/pci.ts",
   "drivers/s390/cio/cio.ts",
   "drivers/s390/cio/css.ts",
   "drivers/s390/cio/chsc.ts",
   "drivers/s390/cio/chp.ts",
   "drivers/s390/cio/crw.ts",
   "drivers/s390/cio/device.ts",
+  "drivers/s390/crypto/ap_bus.ts",
 ];
 
 const owners = new Map<string, string>();

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** khungtaskd on virtual time, and the report when nobody can ever go on. */
-import { per_boot } from "./boot.ts";
+import { per_boot_books } from "./boot.ts";
 import { report } from "./panic.ts";
 import { sched, TASK_NOLOAD, TASK_UNINTERRUPTIBLE, TASK_WAKEKILL, type task_struct } from "./sched/task.ts";
+import { format_call } from "./stacktrace.ts";
+import { print_tainted, UTS_IDENT } from "./taint.ts";
 import { clock, NSEC_PER_SEC } from "./time/clock.ts";
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   /** CONFIG_DEFAULT_HUNG_TASK_TIMEOUT, in seconds; 0 switches the check off. */
   sysctl_hung_task_timeout_secs: 120,
   reported: new Set<task_struct>(),
@@ -26,12 +28,21 @@ export function check_hung_tasks(): void {
     const seconds = Math.floor((clock.ns - t.blocked_since) / NSEC_PER_SEC);
     if (seconds < limit || s.reported.has(t)) continue;
     s.reported.add(t);
-    const title = `INFO: task ${t.comm}:${t.pid} blocked for more than ${limit} seconds.`;
-    report({
-      checker: "hung_task",
-      title: `INFO: task ${t.comm} blocked for more than ${limit} seconds.`,
-      text: [title, `task:${t.comm} state:D pid:${t.pid}`, waits(t)].join("\n"),
-    });
+    const frames = t.slept_at?.() ?? [];
+    const text = [
+      `INFO: task ${t.comm}:${t.pid} blocked for more than ${seconds} seconds.`,
+      `      ${print_tainted()} ${UTS_IDENT}`,
+      '"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.',
+      `task:${t.comm.padEnd(15)} state:D pid:${t.pid}`,
+      "Call Trace:",
+      " <TASK>",
+      ...frames.map((f) => ` ${format_call(f)}`),
+      " </TASK>",
+      waits(t),
+    ];
+    // Comparable between runs: when it is noticed depends on what else happens.
+    const title = `INFO: task ${t.comm} blocked for more than ${limit} seconds.`;
+    report({ checker: "hung_task", title, text: text.join("\n"), frames });
   }
 }
 

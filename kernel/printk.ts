@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The kernel log. */
-import { per_boot } from "./boot.ts";
+import { per_boot_books } from "./boot.ts";
 import { type printf_arg, sprintf } from "./lib/vsprintf.ts";
 import { clock } from "./time/clock.ts";
 import { traced } from "./trace/emitter.ts";
@@ -20,7 +20,7 @@ export interface log_line {
   readonly text: string;
 }
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   lines: [] as log_line[],
   watcher: null as ((line: log_line) => void) | null,
 }));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Messages that come once in a boot, for each place, and the levels that few use. Source: include/linux/printk.h */
-import { per_boot } from "./boot.ts";
+import { per_boot_books } from "./boot.ts";
 import type { printf_arg } from "./lib/vsprintf.ts";
 import { LOGLEVEL_ERR, LOGLEVEL_INFO, LOGLEVEL_NOTICE, LOGLEVEL_WARNING, printk } from "./printk.ts";
 import { format_place, stack_trace } from "./stacktrace.ts";
 
-const s = per_boot(() => ({ said: new Set<string>() }));
+const s = per_boot_books(() => ({ said: new Set<string>() }));
 
 function once(level: number, fmt: string, args: readonly printf_arg[]): void {
   const key = `${format_place(stack_trace())} ${fmt}`;

@@ -26,6 +26,7 @@ import { init_waitqueue_head, wait_queue_head_t } from "#linux/wait.ts";
 import { per_boot } from "./boot.ts";
 import { cred_of, current_euid } from "./cred.ts";
 import { kbuild } from "./modpost.ts";
+import { happenings } from "./outside.ts";
 import { try_to_wake_up } from "./sched/core.ts";
 import {
   current,
@@ -164,6 +165,13 @@ export function force_sig(signr: number): void {
   send_sig(signr, t, 1);
 }
 EXPORT_SYMBOL(force_sig);
+
+happenings("signal", () =>
+  sched.tasks
+    .filter((t) => signal_of(t) !== null && !(t.flags & (PF_KTHREAD | PF_EXITING)))
+    .filter((t) => !t.pending_signals.includes(SIGKILL))
+    .map((t) => ({ name: `${t.comm}/${t.pid} is killed`, happen: () => void send_sig(SIGKILL, t, 1) })),
+);
 
 export function find_task_by_vpid(pid: number): task_struct | null {
   return sched.tasks.find((t) => t.pid === pid) ?? null;

@@ -11,6 +11,18 @@ export interface stack_frame {
   readonly name: string;
   readonly file: string;
   readonly module: string | null;
+  /** In `file`; null if nobody knows the lines of the source. */
+  readonly line: number | null;
+}
+
+/**
+ * Where in the source a place of the code that runs is: set by tools that show lines, null otherwise, as what runs is not what
+ * was written. @where: the host's name of the file; @return null if that is not known
+ */
+export type line_of = (where: string, line: number, column: number) => number | null;
+const source_lines: { of: line_of | null } = { of: null };
+export function set_source_lines(of: line_of | null): void {
+  source_lines.of = of;
 }
 
 interface source_file {
@@ -31,15 +43,19 @@ function file_of(where: string): source_file | null {
 }
 
 /** A frame of kernel code; null for the host's and for machinery. A method or an accessor shows as Object.name or get name. */
-function frame(called: string | null, where: string | null): stack_frame | null {
+function frame(called: string | null, where: string | null, at: readonly [number, number] | null): stack_frame | null {
   const source = where === null ? null : file_of(where);
   const name = source && called?.replace(/ \[as .*\]$/, "").replace(/^.*[. ]/, "");
   if (!source || !name || name === "next") return null;
-  return { name, ...source };
+  return { name, ...source, line: at && where !== null ? (source_lines.of?.(where, ...at) ?? null) : null };
+}
+function frame_of(site: NodeJS.CallSite): stack_frame | null {
+  const at = source_lines.of && ([site.getLineNumber() ?? 1, site.getColumnNumber() ?? 1] as const);
+  return frame(site.getFunctionName(), site.getFileName() ?? null, at);
 }
 
 function prepare(_error: Error, sites: NodeJS.CallSite[]): stack_frame[] {
-  return sites.map((site) => frame(site.getFunctionName(), site.getFileName() ?? null)).filter((f) => f !== null);
+  return sites.map(frame_of).filter((f) => f !== null);
 }
 
 /** The stack of kernel functions that led here, innermost first; at most `depth` frames of the host are looked at. */
@@ -101,7 +117,8 @@ export function capture_stack(
 export function stack_of(error: Error): stack_frame[] {
   const frames: stack_frame[] = [];
   for (const [, called, where] of (error.stack ?? "").matchAll(/^ +at (?:new )?(\S.*?) \((.*)\)$/gm)) {
-    const f = frame(called ?? null, where ?? null);
+    const [, url, line, column] = /^(.*?)(?::(\d+):(\d+))?$/.exec(where ?? "") ?? [];
+    const f = frame(called ?? null, url ?? null, line === undefined ? null : [Number(line), Number(column)]);
     if (f) frames.push(f);
   }
   return frames;
@@ -110,6 +127,16 @@ export function stack_of(error: Error): stack_frame[] {
 /** As the kernel prints a frame, without the offsets, which nobody could look up. */
 export function format_frame(f: stack_frame): string {
   return f.module ? `${f.name} [${f.module}]` : f.name;
+}
+/** The same with the place in the source, where that is known: as scripts/decode_stacktrace.sh prints it. */
+export function format_call(f: stack_frame): string {
+  if (f.line === null) return format_frame(f);
+  return `${f.name} (${f.file}:${f.line})${f.module ? ` [${f.module}]` : ""}`;
+}
+/** What BUG() and WARN() print first: `drivers/foo.ts:12`, or the function, where the line is not known. */
+export function format_position(stack: readonly stack_frame[]): string {
+  const [first] = stack;
+  return first && first.line !== null ? `${first.file}:${first.line}` : format_place(stack);
 }
 /** The innermost ported function: where a report says that it happened. */
 export function format_place(stack: readonly stack_frame[]): string {

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the kernel knows against itself. Source: kernel/panic.c */
-import { per_boot } from "./boot.ts";
+import { per_boot_books } from "./boot.ts";
+
+/** Release and version, as reports name them. */
+export const UTS_IDENT = "6.1.0-rc1 #1";
 
 export const TAINT_PROPRIETARY_MODULE = 0;
 export const TAINT_FORCED_MODULE = 1;
+export const TAINT_BAD_PAGE = 5;
 export const TAINT_USER = 6;
 export const TAINT_DIE = 7;
 export const TAINT_WARN = 9;
@@ -15,7 +19,7 @@ export const LOCKDEP_NOW_UNRELIABLE = 1;
 /** Letter for each bit when it is set; the first one has a letter of its own when it is not. */
 const LETTERS = "PFSRMBUDAWCIOELKXTN";
 
-const s = per_boot(() => ({ mask: 0 }));
+const s = per_boot_books(() => ({ mask: 0 }));
 
 /** @flag: TAINT_*, @lockdep_ok: lockdep goes on in any case here. Any context. */
 export function add_taint(flag: number, lockdep_ok: number): void {

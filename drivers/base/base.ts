@@ -6,8 +6,9 @@ import { klist, klist_node } from "#linux/klist.ts";
 import { list_head } from "#linux/list.ts";
 import { mutex } from "#linux/mutex.ts";
 import { blocking_notifier_head } from "#linux/notifier.ts";
-import { bool, container_of, embed, ptr, str, struct } from "#linux/types.ts";
+import { bool, container_of, embed, ptr, type Sleeps, str, struct } from "#linux/types.ts";
 import type { module_kobject } from "#linux/module.ts";
+import { either } from "#linux/sched.ts";
 
 /** The driver core's part of a bus or a class. */
 export class subsys_private extends struct("subsys_private", {
@@ -58,8 +59,8 @@ export const to_device_private_bus = (n: klist_node): device_private => containe
 export const to_device_private_class = (n: klist_node): device_private =>
   container_of(n, device_private, "knode_class");
 
-/** @return what the bus says: above 0 for a match, 0, -EPROBE_DEFER or another -errno; without a match() everything matches */
-export function driver_match_device(drv: device_driver, dev: device): number {
+/** @return what the bus says: above 0 for a match, 0, -EPROBE_DEFER or another -errno; without a match() everything matches. May sleep */
+export function* driver_match_device(drv: device_driver, dev: device): Sleeps<number> {
   const match = drv.bus!.match;
-  return match ? match(dev, drv) : 1;
+  return match ? yield* either(match(dev, drv)) : 1;
 }

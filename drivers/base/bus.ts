@@ -192,7 +192,7 @@ function* bind_store(drv: device_driver, buf: string, count: number): Sleeps<num
   const bus = bus_get(drv.bus);
   let err = -ENODEV;
   const dev = yield* bus_find_device_by_name(bus, null, buf);
-  if (dev && driver_match_device(drv, dev)) {
+  if (dev && (yield* driver_match_device(drv, dev))) {
     err = yield* device_driver_attach(drv, dev);
     if (!err) err = count;
   }

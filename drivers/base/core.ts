@@ -2,7 +2,7 @@
 /**
  * Devices: their life, their place in sysfs, their words in the log. Source: drivers/base/core.c
  *
- * Not here: device links, firmware nodes, power management (but for its sysfs files), managed resources (devm_*),
+ * Not here: device links, firmware nodes, system sleep, managed resources (devm_*),
  * namespaces, online and offline.
  */
 import { WARN, WARN_ON_ONCE, WARN_ONCE } from "#linux/bug.ts";
@@ -75,6 +75,7 @@ import { lockdep_set_novalidate_class } from "#linux/lockdep.ts";
 import { type module, module_kobj } from "#linux/module.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import { blocking_notifier_call_chain } from "#linux/notifier.ts";
+import { pm_runtime_barrier, pm_runtime_get_noresume, pm_runtime_remove } from "#linux/pm_runtime.ts";
 import { printk, type printf_arg } from "#linux/printk.ts";
 import { sprintf } from "#linux/kernel.ts";
 import {
@@ -86,7 +87,7 @@ import {
 } from "#linux/ratelimit.ts";
 import { either } from "#linux/sched.ts";
 import { GFP_KERNEL, kfree, kstrdup, kzalloc } from "#linux/slab.ts";
-import { spin_lock, spin_unlock } from "#linux/spinlock.ts";
+import { spin_lock, spin_lock_init, spin_unlock } from "#linux/spinlock.ts";
 import { S_IRUGO, S_IWUGO } from "#linux/stat.ts";
 import {
   type attribute,
@@ -113,8 +114,10 @@ import {
 import { container_of, embed, ptr, ready_int, type Sleeps, struct } from "#linux/types.ts";
 import { device_private, to_device_private_parent } from "./base.ts";
 import { bus_add_device, bus_probe_device, bus_remove_device } from "./bus.ts";
+import { device_pm_init } from "./power/power.ts";
 import { dpm_sysfs_add, dpm_sysfs_remove } from "./power/sysfs.ts";
 import { device_block_probing, driver_deferred_probe_del, wait_for_device_probe } from "./dd.ts";
+import { devres_release_all } from "./devres.ts";
 
 const { per_boot, EXPORT_SYMBOL, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
@@ -170,6 +173,8 @@ export function kobj_to_dev(kobj: kobject): device {
 function* device_release(kobj: kobject): Sleeps {
   const dev = kobj_to_dev(kobj);
   const p = dev.p;
+  // Of devices that were driven without a driver.
+  yield* devres_release_all(dev);
   if (dev.release) yield* either(dev.release(dev));
   else if (dev.type?.release) yield* either(dev.type.release(dev));
   else if (dev.class?.dev_release) yield* either(dev.class.dev_release(dev));
@@ -357,6 +362,9 @@ export function device_initialize(dev: device): void {
   kobject_init(dev.kobj, device_ktype);
   mutex_init(dev.mutex, "&dev->mutex");
   lockdep_set_novalidate_class(dev.mutex);
+  spin_lock_init(dev.devres_lock);
+  INIT_LIST_HEAD(dev.devres_head);
+  device_pm_init(dev);
 }
 EXPORT_SYMBOL_GPL(device_initialize);
 
@@ -559,6 +567,7 @@ export function* device_add(dev: device | null): Sleeps<number> {
                       }
                       if (MAJOR(dev.devt)) yield* device_remove_file(dev, dev_attr_dev);
                     }
+                    yield* pm_runtime_remove(dev);
                     yield* dpm_sysfs_remove(dev);
                   }
                   dev.driver = null;
@@ -663,6 +672,7 @@ export function* device_del(dev: device): Sleeps {
   yield* device_remove_file(dev, dev_attr_uevent);
   yield* device_remove_attrs(dev);
   yield* bus_remove_device(dev);
+  yield* pm_runtime_remove(dev);
   yield* driver_deferred_probe_del(dev);
 
   if (dev.bus) yield* blocking_notifier_call_chain(dev.bus.p!.bus_notifier, BUS_NOTIFY_REMOVED_DEVICE, dev);
@@ -957,6 +967,10 @@ export function* device_shutdown(): Sleeps {
 
     if (parent) yield* device_lock(parent);
     yield* device_lock(dev);
+
+    pm_runtime_get_noresume(dev);
+    yield* pm_runtime_barrier(dev);
+
     if (dev.class?.shutdown_pre) yield* either(dev.class.shutdown_pre(dev));
     if (dev.bus?.shutdown) yield* either(dev.bus.shutdown(dev));
     else if (dev.driver?.shutdown) yield* either(dev.driver.shutdown(dev));

@@ -2,8 +2,8 @@
 /**
  * Devices and drivers finding each other and parting. Source: drivers/base/dd.c
  *
- * Not here: asynchronous probing (all is synchronous), device links, runtime power management, pin control, power domains,
- * managed resources, sync_state, device coredumps, the time limit of deferred probes.
+ * Not here: asynchronous probing (all is synchronous), device links, pin control, power domains,
+ * sync_state, device coredumps, the time limit of deferred probes.
  */
 import {
   BUS_NOTIFY_BIND_DRIVER,
@@ -13,6 +13,7 @@ import {
   BUS_NOTIFY_UNBOUND_DRIVER,
   bus_for_each_dev,
   bus_for_each_drv,
+  dev_crit,
   dev_err,
   dev_name,
   dev_set_drvdata,
@@ -35,6 +36,14 @@ import { KOBJ_BIND, KOBJ_UNBIND, kobject_name, kobject_uevent } from "#linux/kob
 import { INIT_LIST_HEAD, list_add_tail, list_del_init, list_empty, list_head } from "#linux/list.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import { blocking_notifier_call_chain } from "#linux/notifier.ts";
+import {
+  pm_request_idle,
+  pm_runtime_barrier,
+  pm_runtime_get_sync,
+  pm_runtime_put,
+  pm_runtime_put_sync,
+  pm_runtime_reinit,
+} from "#linux/pm_runtime.ts";
 import { pr_err, pr_warn } from "#linux/printk.ts";
 import { either } from "#linux/sched.ts";
 import { spin_lock, spin_unlock } from "#linux/spinlock.ts";
@@ -44,6 +53,7 @@ import { init_waitqueue_head, wait_event, wait_queue_head, wake_up_all } from "#
 import { flush_work, INIT_WORK, schedule_work, work_struct } from "#linux/workqueue.ts";
 import { device_private, driver_match_device, to_device_private_driver } from "./base.ts";
 import { bus_probe_device } from "./bus.ts";
+import { devres_release_all } from "./devres.ts";
 
 const { per_boot, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
@@ -172,9 +182,11 @@ export function* device_bind_driver(dev: device): Sleeps<number> {
 }
 EXPORT_SYMBOL_GPL(device_bind_driver);
 
-function device_unbind_cleanup(dev: device): void {
+function* device_unbind_cleanup(dev: device): Sleeps {
+  yield* devres_release_all(dev);
   dev.driver = null;
   dev_set_drvdata(dev, null);
+  yield* pm_runtime_reinit(dev);
 }
 
 function* device_remove(dev: device): Sleeps {
@@ -197,6 +209,10 @@ function* call_driver_probe(dev: device, drv: device_driver): Sleeps<number> {
 function* really_probe(dev: device, drv: device_driver): Sleeps<number> {
   if (s.defer_all_probes) return -EPROBE_DEFER;
   let ret: number;
+  if (!list_empty(dev.devres_head)) {
+    dev_crit(dev, "Resources present before probing\n");
+    return -EBUSY;
+  }
   dev.driver = drv;
   pinctrl_bind_failed: {
     if (dev.bus!.dma_configure) {
@@ -229,7 +245,7 @@ function* really_probe(dev: device, drv: device_driver): Sleeps<number> {
     yield* notify(dev, BUS_NOTIFY_DRIVER_NOT_BOUND);
     if (dev.bus?.dma_cleanup) yield* either(dev.bus.dma_cleanup(dev));
   }
-  device_unbind_cleanup(dev);
+  yield* device_unbind_cleanup(dev);
   return ret;
 }
 
@@ -248,7 +264,15 @@ function* __driver_probe_device(drv: device_driver, dev: device): Sleeps<number>
   if (dev.p!.dead || !device_is_registered(dev)) return -ENODEV;
   if (dev.driver) return -EBUSY;
   dev.can_match = true;
-  return yield* really_probe(dev, drv);
+
+  if (dev.parent) yield* pm_runtime_get_sync(dev.parent);
+
+  yield* pm_runtime_barrier(dev);
+  const ret = yield* really_probe(dev, drv);
+  yield* pm_request_idle(dev);
+
+  if (dev.parent) yield* pm_runtime_put(dev.parent);
+  return ret;
 }
 
 /** device_lock held. @return as really_probe(), -ENODEV for a device that is not or no longer there, -EBUSY for a bound one */
@@ -267,7 +291,7 @@ function* driver_probe_device(drv: device_driver, dev: device): Sleeps<number> {
 }
 
 function* __device_attach_driver(drv: device_driver, dev: device): Sleeps<number> {
-  let ret = driver_match_device(drv, dev);
+  let ret = yield* driver_match_device(drv, dev);
   if (ret === 0) return 0;
   if (ret === -EPROBE_DEFER) {
     dev.can_match = true;
@@ -297,7 +321,14 @@ export function* device_attach(dev: device): Sleeps<number> {
           ret = 0;
         }
       }
-    } else ret = yield* bus_for_each_drv(dev.bus, null, dev, __device_attach_driver);
+    } else {
+      if (dev.parent) yield* pm_runtime_get_sync(dev.parent);
+
+      ret = yield* bus_for_each_drv(dev.bus, null, dev, __device_attach_driver);
+      yield* pm_request_idle(dev);
+
+      if (dev.parent) yield* pm_runtime_put(dev.parent);
+    }
   }
   device_unlock(dev);
   return ret;
@@ -330,7 +361,7 @@ EXPORT_SYMBOL_GPL(device_driver_attach);
 
 function* __driver_attach(dev: device, drv: device_driver): Sleeps<number> {
   // Always 0: a device that this driver cannot take must not keep it from the others.
-  const ret = driver_match_device(drv, dev);
+  const ret = yield* driver_match_device(drv, dev);
   if (ret === 0) return 0;
   if (ret === -EPROBE_DEFER) {
     dev.can_match = true;
@@ -352,11 +383,16 @@ EXPORT_SYMBOL_GPL(driver_attach);
 /** Locks held. */
 function* __device_release_driver(dev: device): Sleeps {
   if (!dev.driver) return;
+  yield* pm_runtime_get_sync(dev);
+
   yield* driver_sysfs_remove(dev);
   yield* notify(dev, BUS_NOTIFY_UNBIND_DRIVER);
+
+  yield* pm_runtime_put_sync(dev);
+
   yield* device_remove(dev);
   if (dev.bus?.dma_cleanup) yield* either(dev.bus.dma_cleanup(dev));
-  device_unbind_cleanup(dev);
+  yield* device_unbind_cleanup(dev);
   yield* klist_remove(dev.p!.knode_driver);
   yield* notify(dev, BUS_NOTIFY_UNBOUND_DRIVER);
   yield* kobject_uevent(dev.kobj, KOBJ_UNBIND);

@@ -5,11 +5,13 @@ import type { Sleeps } from "#linux/types.ts";
 import { buses_init } from "./bus.ts";
 import { classes_init } from "./class.ts";
 import { devices_init } from "./core.ts";
+import { platform_bus_init } from "./platform.ts";
 
 function* driver_init(): Sleeps<number> {
   yield* devices_init();
   yield* buses_init();
   yield* classes_init();
+  yield* platform_bus_init();
   return 0;
 }
 early_initcall(driver_init);

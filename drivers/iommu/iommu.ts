@@ -1,33 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * IOMMU groups and their domains.
+ * IOMMUs: the devices behind them, their groups, domains, and what is mapped in these.
  *
- * Not here: drivers of IOMMU hardware and what finds the devices behind them (iommu_device_register(), the bus notifiers,
- * iommu_probe_device(), groups of PCI aliases), mapping (iommu_map() and its relatives), faults, firmware specifications,
- * shared virtual addresses, tracepoints, the command line, and the change of a group's default domain through its file "type",
- * which answers -EINVAL. So devices are in a group only if somebody calls iommu_group_add_device().
+ * Not here: faults that devices report, firmware specifications, shared virtual addresses, scatter lists, tracepoints and the
+ * command line.
  */
-import type { bus_type, device } from "#linux/device.ts";
-import { dev_err, dev_info } from "#linux/device.ts";
+import type { device } from "#linux/device.ts";
+import {
+  dev_err,
+  dev_err_ratelimited,
+  dev_info,
+  dev_name,
+  dev_warn,
+  device_is_bound,
+  device_lock,
+  device_unlock,
+  get_device,
+  put_device,
+} from "#linux/device.ts";
+import {
+  BUS_NOTIFY_ADD_DEVICE,
+  BUS_NOTIFY_REMOVED_DEVICE,
+  bus_for_each_dev,
+  bus_register_notifier,
+  type bus_type,
+} from "#linux/device/bus.ts";
 import { EACCES, EBUSY, EEXIST, EINVAL, EIO, ENODEV, ENOMEM, EPERM } from "#linux/errno.ts";
-import { ERR_PTR } from "#linux/err.ts";
+import { ERR_PTR, IS_ERR, PTR_ERR } from "#linux/err.ts";
 import { capable, CAP_SYS_ADMIN, CAP_SYS_RAWIO } from "#linux/capability.ts";
 import { kbuild } from "#linux/export.ts";
-import { core_initcall } from "#linux/init.ts";
+import { core_initcall, subsys_initcall } from "#linux/init.ts";
 import { DEFINE_IDA, ida_alloc, ida_free } from "#linux/idr.ts";
 import {
+  __IOMMU_DOMAIN_PAGING,
+  dev_iommu,
   dev_iommu_ops,
   type iommu_cap,
+  type iommu_device,
   type iommu_domain,
   IOMMU_DOMAIN_BLOCKED,
   IOMMU_DOMAIN_DMA,
   IOMMU_DOMAIN_DMA_FQ,
   IOMMU_DOMAIN_IDENTITY,
   IOMMU_DOMAIN_UNMANAGED,
+  iommu_flush_iotlb_all,
+  iommu_iotlb_gather,
+  iommu_iotlb_gather_init,
+  iommu_iotlb_sync,
+  iommu_is_dma_domain,
+  type iommu_ops,
+  IOMMU_RESV_DIRECT,
+  IOMMU_RESV_DIRECT_RELAXABLE,
   iommu_resv_region,
   type iommu_resv_type,
 } from "#linux/iommu.ts";
-import { BUG_ON, WARN, WARN_ON } from "#linux/bug.ts";
+import { type bitmap, new_bitmap } from "#linux/bitmap.ts";
+import { __ffs, fls64, GENMASK_ULL, test_and_set_bit } from "#linux/bitops.ts";
+import { BUG_ON, WARN, WARN_ON, WARN_ON_ONCE } from "#linux/bug.ts";
 import {
   kernel_kobj,
   type kobj_type,
@@ -46,6 +75,8 @@ import {
   LIST_HEAD,
   list_add_tail,
   list_del,
+  list_del_init,
+  list_empty,
   list_first_entry,
   list_for_each_entry,
   list_for_each_entry_reverse,
@@ -54,11 +85,41 @@ import {
   list_move_tail,
   list_splice,
 } from "#linux/list.ts";
+import { lockdep_assert_held } from "#linux/lockdep.ts";
+import { module_put, try_module_get } from "#linux/module.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
+import {
+  dev_is_pci,
+  PCI_ACS_CR,
+  PCI_ACS_RR,
+  PCI_ACS_SV,
+  PCI_ACS_UF,
+  PCI_ANY_ID,
+  PCI_SLOT,
+  pci_acs_enabled,
+  pci_acs_path_enabled,
+  pci_bus_type,
+  type pci_dev,
+  pci_dev_put,
+  pci_devs_are_dma_aliases,
+  pci_for_each_dma_alias,
+  pci_get_device,
+  pci_is_root_bus,
+  to_pci_dev,
+} from "#linux/pci.ts";
+import { platform_bus_type } from "#linux/platform_device.ts";
+import { NOTIFY_DONE, NOTIFY_OK, notifier_block } from "#linux/notifier.ts";
 import { sprintf } from "#linux/kernel.ts";
-import { pr_debug, pr_warn } from "#linux/printk.ts";
-import { either } from "#linux/sched.ts";
-import { GFP_KERNEL, kasprintf, kfree, kstrdup, kzalloc } from "#linux/slab.ts";
+import { pr_debug, pr_err, pr_info, pr_warn } from "#linux/printk.ts";
+import {
+  __ratelimit,
+  DEFAULT_RATELIMIT_BURST,
+  DEFAULT_RATELIMIT_INTERVAL,
+  DEFINE_RATELIMIT_STATE,
+} from "#linux/ratelimit.ts";
+import { either, might_sleep } from "#linux/sched.ts";
+import { GFP_ATOMIC, GFP_KERNEL, kasprintf, kfree, kstrdup, kzalloc } from "#linux/slab.ts";
+import { DEFINE_SPINLOCK, spin_lock, spin_unlock } from "#linux/spinlock.ts";
 import {
   __ATTR,
   attribute,
@@ -70,15 +131,36 @@ import {
   sysfs_remove_file,
   sysfs_remove_link,
   type sysfs_result,
+  sysfs_streq,
 } from "#linux/sysfs.ts";
 import { container_of, embed, fn, int, ptr, type Sleeps, str, struct, u32 } from "#linux/types.ts";
+import { iommu_dma_init_fq, iommu_get_dma_cookie, iommu_put_dma_cookie } from "./dma-iommu.ts";
+import { iommu_device_link, iommu_device_unlink } from "./iommu-sysfs.ts";
 
 const { per_boot, EXPORT_SYMBOL, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
 const s = per_boot(() => ({
   iommu_group_kset: null as kset | null,
   iommu_group_ida: DEFINE_IDA(),
+  iommu_def_domain_type: IOMMU_DOMAIN_DMA,
+  /** CONFIG_IOMMU_DEFAULT_DMA_LAZY, as on x86 */
+  iommu_dma_strict: false,
+  iommu_device_list: LIST_HEAD(),
+  iommu_device_lock: DEFINE_SPINLOCK("iommu_device_lock"),
+  iommu_probe_device_lock: new_mutex(),
+  // Of the two pr_err_ratelimited() of iommu_group_store_type()
+  store_type_count: DEFINE_RATELIMIT_STATE(DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST),
+  store_type_bound: DEFINE_RATELIMIT_STATE(DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST),
 }));
+
+function new_mutex(): mutex {
+  const lock = new mutex();
+  mutex_init(lock);
+  return lock;
+}
+
+const PFX = "iommu: ";
+const U64 = (v: bigint): bigint => BigInt.asUintN(64, v);
 
 export class iommu_group extends struct("iommu_group", {
   kobj: embed(() => kobject),
@@ -115,6 +197,227 @@ const iommu_group_resv_type_string = ["direct", "direct-relaxable", "reserved", 
 const to_iommu_group_attr = (attr: attribute): iommu_group_attribute =>
   container_of(attr, iommu_group_attribute, "attr");
 const to_iommu_group = (kobj: kobject): iommu_group => container_of(kobj, iommu_group, "kobj");
+
+/** The buses whose devices can be behind an IOMMU, of those that this machine has. */
+const iommu_buses = (): readonly bus_type[] => [platform_bus_type(), pci_bus_type()].filter((bus) => bus.p !== null);
+
+function iommu_domain_type_str(t: number): string {
+  switch (t) {
+    case IOMMU_DOMAIN_BLOCKED:
+      return "Blocked";
+    case IOMMU_DOMAIN_IDENTITY:
+      return "Passthrough";
+    case IOMMU_DOMAIN_UNMANAGED:
+      return "Unmanaged";
+    case IOMMU_DOMAIN_DMA:
+    case IOMMU_DOMAIN_DMA_FQ:
+      return "Translated";
+    default:
+      return "Unknown";
+  }
+}
+
+function* iommu_subsys_init(): Sleeps<number> {
+  iommu_set_default_translated();
+
+  if (!iommu_default_passthrough() && !s.iommu_dma_strict) s.iommu_def_domain_type = IOMMU_DOMAIN_DMA_FQ;
+
+  pr_info("%sDefault domain type: %s %s\n", PFX, iommu_domain_type_str(s.iommu_def_domain_type), "");
+
+  if (!iommu_default_passthrough())
+    pr_info("%sDMA domain TLB invalidation policy: %s mode %s\n", PFX, s.iommu_dma_strict ? "strict" : "lazy", "");
+
+  for (const bus of iommu_buses()) {
+    const nb = kzalloc(notifier_block, GFP_KERNEL);
+    if (!nb) return -ENOMEM;
+    nb.notifier_call = iommu_bus_notifier;
+    yield* bus_register_notifier(bus, nb);
+  }
+
+  return 0;
+}
+subsys_initcall(iommu_subsys_init);
+
+function* remove_iommu_group(dev: device, data: object | null): Sleeps<number> {
+  if (dev.iommu && dev.iommu.iommu_dev === data) yield* iommu_release_device(dev);
+
+  return 0;
+}
+
+/**
+ * Registers an IOMMU, and looks for devices behind it on all buses.
+ * @return 0 or errno. Context: may sleep. Source: drivers/iommu/iommu.c
+ */
+export function* iommu_device_register(iommu: iommu_device, ops: iommu_ops, _hwdev: device | null): Sleeps<number> {
+  let err = 0;
+
+  // One driver for all buses
+  const first = iommu_buses()[0];
+  if (first?.iommu_ops && first.iommu_ops !== ops) return -EBUSY;
+
+  iommu.ops = ops;
+
+  yield* spin_lock(s.iommu_device_lock);
+  list_add_tail(iommu.list, s.iommu_device_list);
+  spin_unlock(s.iommu_device_lock);
+
+  for (const bus of iommu_buses()) {
+    bus.iommu_ops = ops;
+    err = yield* bus_iommu_probe(bus);
+    if (err) break;
+  }
+  if (err) yield* iommu_device_unregister(iommu);
+  return err;
+}
+EXPORT_SYMBOL_GPL(iommu_device_register);
+
+/** The opposite. Context: may sleep. Source: drivers/iommu/iommu.c */
+export function* iommu_device_unregister(iommu: iommu_device): Sleeps {
+  for (const bus of iommu_buses()) yield* bus_for_each_dev(bus, null, iommu, remove_iommu_group);
+
+  yield* spin_lock(s.iommu_device_lock);
+  list_del(iommu.list);
+  spin_unlock(s.iommu_device_lock);
+}
+EXPORT_SYMBOL_GPL(iommu_device_unregister);
+
+function dev_iommu_get(dev: device): dev_iommu | null {
+  let param = dev.iommu;
+
+  if (param) return param;
+
+  param = kzalloc(dev_iommu, GFP_KERNEL);
+  if (!param) return null;
+
+  mutex_init(param.lock);
+  dev.iommu = param;
+  return param;
+}
+
+function dev_iommu_free(dev: device): void {
+  const param = dev.iommu;
+
+  dev.iommu = null;
+  kfree(param);
+}
+
+function* __iommu_probe_device(dev: device, group_list: list_head | null): Sleeps<number> {
+  const ops = dev.bus!.iommu_ops;
+  let ret;
+
+  if (!ops) return -ENODEV;
+  // Two drivers may register at once
+  lockdep_assert_held(s.iommu_probe_device_lock);
+  if (!dev_iommu_get(dev)) return -ENOMEM;
+
+  err_free: {
+    if (!try_module_get(ops.owner ?? null)) {
+      ret = -EINVAL;
+      break err_free;
+    }
+
+    out_module_put: {
+      const iommu_dev = yield* either(ops.probe_device!(dev));
+      if (IS_ERR(iommu_dev)) {
+        ret = PTR_ERR(iommu_dev);
+        break out_module_put;
+      }
+
+      dev.iommu!.iommu_dev = iommu_dev;
+
+      out_release: {
+        const group = yield* iommu_group_get_for_dev(dev);
+        if (IS_ERR(group)) {
+          ret = PTR_ERR(group);
+          break out_release;
+        }
+
+        yield* mutex_lock(group.mutex);
+        if (group_list && !group.default_domain && list_empty(group.entry)) list_add_tail(group.entry, group_list);
+        mutex_unlock(group.mutex);
+        yield* iommu_group_put(group);
+
+        yield* iommu_device_link(iommu_dev, dev);
+
+        return 0;
+      }
+      if (ops.release_device) yield* either(ops.release_device(dev));
+    }
+    module_put(ops.owner ?? null);
+  }
+  dev_iommu_free(dev);
+
+  return ret;
+}
+
+/**
+ * Finds the IOMMU in front of a device, if there is one, and puts the device into a group and the group's default domain.
+ * @return 0; -ENODEV without an IOMMU; errno. Context: may sleep. Source: drivers/iommu/iommu.c
+ */
+export function* iommu_probe_device(dev: device): Sleeps<number> {
+  let ret;
+
+  err_out: {
+    yield* mutex_lock(s.iommu_probe_device_lock);
+    ret = yield* __iommu_probe_device(dev, null);
+    mutex_unlock(s.iommu_probe_device_lock);
+    if (ret) break err_out;
+
+    err_release: {
+      const group = iommu_group_get(dev);
+      if (!group) {
+        ret = -ENODEV;
+        break err_release;
+      }
+
+      // Not every driver has default domains
+      yield* mutex_lock(group.mutex);
+      iommu_alloc_default_domain(group, dev);
+
+      // Not while somebody owns the group's DMA
+      if (group.default_domain && !group.owner) {
+        ret = yield* __iommu_attach_device(group.default_domain, dev);
+        if (ret) {
+          mutex_unlock(group.mutex);
+          yield* iommu_group_put(group);
+          break err_release;
+        }
+      }
+
+      iommu_create_device_direct_mappings(group, dev);
+
+      mutex_unlock(group.mutex);
+      yield* iommu_group_put(group);
+
+      const ops = dev_iommu_ops(dev);
+      if (ops.probe_finalize) ops.probe_finalize(dev);
+
+      return 0;
+    }
+    yield* iommu_release_device(dev);
+  }
+  return ret;
+}
+
+/** The opposite. Context: may sleep. Source: drivers/iommu/iommu.c */
+export function* iommu_release_device(dev: device): Sleeps {
+  if (!dev.iommu) return;
+
+  yield* iommu_device_unlink(dev.iommu.iommu_dev, dev);
+
+  const ops = dev_iommu_ops(dev);
+  if (ops.release_device) yield* either(ops.release_device(dev));
+
+  yield* iommu_group_remove_device(dev);
+  module_put(ops.owner ?? null);
+  dev_iommu_free(dev);
+}
+
+/** What is unmapped for the kernel's own DMA is flushed at once from now on. Source: drivers/iommu/iommu.c */
+export function iommu_set_dma_strict(): void {
+  s.iommu_dma_strict = true;
+  if (s.iommu_def_domain_type === IOMMU_DOMAIN_DMA_FQ) s.iommu_def_domain_type = IOMMU_DOMAIN_DMA;
+}
 
 function* iommu_group_attr_show(kobj: kobject, __attr: attribute, buf: sysfs_buf): Sleeps<number> {
   const attr = to_iommu_group_attr(__attr);
@@ -433,6 +736,54 @@ export function* iommu_group_set_name(group: iommu_group, name: string | null): 
 }
 EXPORT_SYMBOL_GPL(iommu_group_set_name);
 
+function iommu_create_device_direct_mappings(group: iommu_group, dev: device): number {
+  const domain = group.default_domain;
+  let ret = 0;
+
+  if (!domain || !iommu_is_dma_domain(domain)) return 0;
+
+  BUG_ON(!domain.pgsize_bitmap);
+
+  const pg_size = 1n << BigInt(__ffs(domain.pgsize_bitmap));
+  const align = (v: bigint): bigint => U64(v + pg_size - 1n) & ~(pg_size - 1n);
+  const mappings = LIST_HEAD();
+
+  iommu_get_resv_regions(dev, mappings);
+
+  // Regions of the devices of a group may overlap
+  out: {
+    for (const entry of list_for_each_entry(mappings, iommu_resv_region, "list")) {
+      let map_size = 0n;
+
+      const start = align(entry.start);
+      const end = align(entry.start + entry.length);
+
+      if (entry.type !== IOMMU_RESV_DIRECT && entry.type !== IOMMU_RESV_DIRECT_RELAXABLE) continue;
+
+      for (let addr = start; addr <= end; addr += pg_size) {
+        if (addr !== end) {
+          const phys_addr = iommu_iova_to_phys(domain, addr);
+          if (!phys_addr) {
+            map_size += pg_size;
+            continue;
+          }
+        }
+
+        if (map_size) {
+          ret = iommu_map(domain, addr - map_size, addr - map_size, map_size, entry.prot);
+          if (ret) break out;
+          map_size = 0n;
+        }
+      }
+    }
+
+    iommu_flush_iotlb_all(domain);
+  }
+  iommu_put_resv_regions(dev, mappings);
+
+  return ret;
+}
+
 function iommu_is_attach_deferred(dev: device): boolean {
   const ops = dev_iommu_ops(dev);
 
@@ -603,8 +954,325 @@ export function iommu_group_id(group: iommu_group): number {
 }
 EXPORT_SYMBOL_GPL(iommu_group_id);
 
+/** What ACS has to give for devices to be apart: nobody speaks for another or reaches another but through the IOMMU. */
+const REQ_ACS_FLAGS = PCI_ACS_SV | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF;
+
+/** The group of a function of the same device that is not apart, or that has an alias in a group. @devfns: looked at */
+function* get_pci_function_alias_group(pdev: pci_dev, devfns: bitmap): Sleeps<iommu_group | null> {
+  let tmp: pci_dev | null = null;
+
+  if (!pdev.multifunction || pci_acs_enabled(pdev, REQ_ACS_FLAGS)) return null;
+
+  while ((tmp = yield* pci_get_device(PCI_ANY_ID, PCI_ANY_ID, tmp))) {
+    if (
+      tmp === pdev ||
+      tmp.bus !== pdev.bus ||
+      PCI_SLOT(tmp.devfn) !== PCI_SLOT(pdev.devfn) ||
+      pci_acs_enabled(tmp, REQ_ACS_FLAGS)
+    )
+      continue;
+
+    const group: iommu_group | null = yield* get_pci_alias_group(tmp, devfns);
+    if (group) {
+      yield* pci_dev_put(tmp);
+      return group;
+    }
+  }
+
+  return null;
+}
+
+/** The group of a device, or of one that shares requester IDs with it. */
+function* get_pci_alias_group(pdev: pci_dev, devfns: bitmap): Sleeps<iommu_group | null> {
+  let tmp: pci_dev | null = null;
+
+  if (test_and_set_bit(pdev.devfn & 0xff, devfns)) return null;
+
+  const own = iommu_group_get(pdev.dev);
+  if (own) return own;
+
+  while ((tmp = yield* pci_get_device(PCI_ANY_ID, PCI_ANY_ID, tmp))) {
+    if (tmp === pdev || tmp.bus !== pdev.bus) continue;
+
+    if (pci_devs_are_dma_aliases(pdev, tmp)) {
+      let group: iommu_group | null = yield* get_pci_alias_group(tmp, devfns);
+      if (group) {
+        yield* pci_dev_put(tmp);
+        return group;
+      }
+
+      group = yield* get_pci_function_alias_group(tmp, devfns);
+      if (group) {
+        yield* pci_dev_put(tmp);
+        return group;
+      }
+    }
+  }
+
+  return null;
+}
+
+interface group_for_pci_data {
+  pdev: pci_dev;
+  group: iommu_group | null;
+}
+
+/** The last device seen; a group on the way ends the search. */
+function get_pci_alias_or_group(pdev: pci_dev, _alias: number, data: group_for_pci_data): number {
+  data.pdev = pdev;
+  data.group = iommu_group_get(pdev.dev);
+
+  return data.group !== null ? 1 : 0;
+}
+
+/** A group for each device. @return the group or ERR_PTR. Context: may sleep. Source: drivers/iommu/iommu.c */
+export function generic_device_group(_dev: device): Sleeps<iommu_group> {
+  return iommu_group_alloc();
+}
+EXPORT_SYMBOL_GPL(generic_device_group);
+
+/**
+ * The group of a PCI device: alone, or with all that it cannot be told or kept apart from.
+ * @return the group or ERR_PTR. Context: may sleep. Source: drivers/iommu/iommu.c
+ */
+export function* pci_device_group(dev: device): Sleeps<iommu_group> {
+  const devfns = new_bitmap(256);
+
+  if (WARN_ON(!dev_is_pci(dev))) return ERR_PTR(-EINVAL);
+
+  // Whose requester ID its DMA has, up to the root
+  const data: group_for_pci_data = { pdev: to_pci_dev(dev), group: null };
+  if (yield* pci_for_each_dma_alias(data.pdev, get_pci_alias_or_group, data)) return data.group!;
+
+  let pdev = data.pdev;
+
+  // Up to where nobody can reach his neighbour
+  for (let bus = pdev.bus!; !pci_is_root_bus(bus); bus = bus.parent!) {
+    if (!bus.self) continue;
+
+    if (pci_acs_path_enabled(bus.self, null, REQ_ACS_FLAGS)) break;
+
+    pdev = bus.self;
+
+    const group = iommu_group_get(pdev.dev);
+    if (group) return group;
+  }
+
+  let group = yield* get_pci_alias_group(pdev, devfns);
+  if (group) return group;
+
+  group = yield* get_pci_function_alias_group(pdev, devfns);
+  if (group) return group;
+
+  return yield* iommu_group_alloc();
+}
+EXPORT_SYMBOL_GPL(pci_device_group);
+
+function iommu_get_def_domain_type(dev: device): number {
+  const ops = dev_iommu_ops(dev);
+
+  if (ops.def_domain_type) return ops.def_domain_type(dev);
+
+  return 0;
+}
+
+function iommu_group_alloc_default_domain(bus: bus_type | null, group: iommu_group, type: number): number {
+  let dom = __iommu_domain_alloc(bus, type);
+  if (!dom && type !== IOMMU_DOMAIN_DMA) {
+    dom = __iommu_domain_alloc(bus, IOMMU_DOMAIN_DMA);
+    if (dom)
+      pr_warn(
+        "%sFailed to allocate default IOMMU domain of type %u for group %s - Falling back to IOMMU_DOMAIN_DMA",
+        PFX,
+        type,
+        group.name,
+      );
+  }
+
+  if (!dom) return -ENOMEM;
+
+  group.default_domain = dom;
+  if (!group.domain) group.domain = dom;
+  return 0;
+}
+
+function iommu_alloc_default_domain(group: iommu_group, dev: device): number {
+  if (group.default_domain) return 0;
+
+  const type = iommu_get_def_domain_type(dev) || s.iommu_def_domain_type;
+
+  return iommu_group_alloc_default_domain(dev.bus, group, type);
+}
+
+/** The group of a device, which it is in afterwards, with a reference. */
+function* iommu_group_get_for_dev(dev: device): Sleeps<iommu_group> {
+  const ops = dev_iommu_ops(dev);
+
+  const old = iommu_group_get(dev);
+  if (old) return old;
+
+  const group = yield* ops.device_group!(dev);
+  if (WARN_ON_ONCE(group === null)) return ERR_PTR(-EINVAL);
+
+  if (IS_ERR(group)) return group;
+
+  const ret = yield* iommu_group_add_device(group, dev);
+  if (ret) {
+    yield* iommu_group_put(group);
+    return ERR_PTR(ret);
+  }
+
+  return group;
+}
+
 export function iommu_group_default_domain(group: iommu_group): iommu_domain | null {
   return group.default_domain;
+}
+
+function* probe_iommu_group(dev: device, group_list: list_head): Sleeps<number> {
+  // Probed already if it is in a group
+  const group = iommu_group_get(dev);
+  if (group) {
+    yield* iommu_group_put(group);
+    return 0;
+  }
+
+  yield* mutex_lock(s.iommu_probe_device_lock);
+  let ret = yield* __iommu_probe_device(dev, group_list);
+  mutex_unlock(s.iommu_probe_device_lock);
+  if (ret === -ENODEV) ret = 0;
+
+  return ret;
+}
+
+function* iommu_bus_notifier(_nb: notifier_block, action: number, data: unknown): Sleeps<number> {
+  const dev = data as device;
+
+  if (action === BUS_NOTIFY_ADD_DEVICE) {
+    const ret = yield* iommu_probe_device(dev);
+    return ret ? NOTIFY_DONE : NOTIFY_OK;
+  } else if (action === BUS_NOTIFY_REMOVED_DEVICE) {
+    yield* iommu_release_device(dev);
+    return NOTIFY_OK;
+  }
+
+  return 0;
+}
+
+interface __group_domain_type {
+  dev: device | null;
+  type: number;
+}
+
+function probe_get_default_domain_type(dev: device, data: object | null): number {
+  const gtype = data as __group_domain_type;
+  const type = iommu_get_def_domain_type(dev);
+
+  if (type) {
+    if (gtype.type && gtype.type !== type) {
+      dev_warn(
+        dev,
+        "Device needs domain type %s, but device %s in the same iommu group requires type %s - using default\n",
+        iommu_domain_type_str(type),
+        dev_name(gtype.dev!),
+        iommu_domain_type_str(gtype.type),
+      );
+      gtype.type = 0;
+    }
+
+    if (!gtype.dev) {
+      gtype.dev = dev;
+      gtype.type = type;
+    }
+  }
+
+  return 0;
+}
+
+function* probe_alloc_default_domain(bus: bus_type, group: iommu_group): Sleeps {
+  if (group.default_domain) return;
+
+  const gtype: __group_domain_type = { dev: null, type: 0 };
+
+  yield* __iommu_group_for_each_dev(group, gtype, probe_get_default_domain_type);
+
+  if (!gtype.type) gtype.type = s.iommu_def_domain_type;
+
+  iommu_group_alloc_default_domain(bus, group, gtype.type);
+}
+
+function* iommu_group_do_dma_attach(dev: device, data: object | null): Sleeps<number> {
+  const domain = data as iommu_domain;
+  let ret = 0;
+
+  if (!iommu_is_attach_deferred(dev)) ret = yield* __iommu_attach_device(domain, dev);
+
+  return ret;
+}
+
+function __iommu_group_dma_attach(group: iommu_group): Sleeps<number> {
+  return __iommu_group_for_each_dev(group, group.default_domain, iommu_group_do_dma_attach);
+}
+
+function iommu_group_do_probe_finalize(dev: device, _data: object | null): number {
+  const ops = dev_iommu_ops(dev);
+
+  if (ops.probe_finalize) ops.probe_finalize(dev);
+
+  return 0;
+}
+
+function* __iommu_group_dma_finalize(group: iommu_group): Sleeps {
+  yield* __iommu_group_for_each_dev(group, group.default_domain, iommu_group_do_probe_finalize);
+}
+
+function iommu_do_create_direct_mappings(dev: device, data: object | null): number {
+  const group = data as iommu_group;
+
+  iommu_create_device_direct_mappings(group, dev);
+
+  return 0;
+}
+
+function iommu_group_create_direct_mappings(group: iommu_group): Sleeps<number> {
+  return __iommu_group_for_each_dev(group, group, iommu_do_create_direct_mappings);
+}
+
+/**
+ * Looks for IOMMUs in front of all devices of a bus.
+ * @return 0 or errno. Context: may sleep. Source: drivers/iommu/iommu.c
+ */
+export function* bus_iommu_probe(bus: bus_type): Sleeps<number> {
+  const group_list = LIST_HEAD();
+
+  // First all groups, then their default domains
+  let ret = yield* bus_for_each_dev(bus, null, group_list, probe_iommu_group);
+  if (ret) return ret;
+
+  for (const group of list_for_each_entry_safe(group_list, iommu_group, "entry")) {
+    yield* mutex_lock(group.mutex);
+
+    list_del_init(group.entry);
+
+    yield* probe_alloc_default_domain(bus, group);
+
+    if (!group.default_domain) {
+      mutex_unlock(group.mutex);
+      continue;
+    }
+
+    yield* iommu_group_create_direct_mappings(group);
+
+    ret = yield* __iommu_group_dma_attach(group);
+
+    mutex_unlock(group.mutex);
+
+    if (ret) break;
+
+    yield* __iommu_group_dma_finalize(group);
+  }
+
+  return ret;
 }
 
 /** Whether the devices of a bus can be behind an IOMMU. Any context. Source: drivers/iommu/iommu.c */
@@ -636,6 +1304,10 @@ function __iommu_domain_alloc(bus: bus_type | null, type: number): iommu_domain 
 
   if (!domain.ops) domain.ops = bus.iommu_ops.default_domain_ops ?? null;
 
+  if (iommu_is_dma_domain(domain) && iommu_get_dma_cookie(domain)) {
+    iommu_domain_free(domain);
+    return null;
+  }
   return domain;
 }
 
@@ -646,6 +1318,7 @@ export function iommu_domain_alloc(bus: bus_type | null): iommu_domain | null {
 EXPORT_SYMBOL_GPL(iommu_domain_alloc);
 
 export function iommu_domain_free(domain: iommu_domain): void {
+  iommu_put_dma_cookie(domain);
   domain.ops!.free!(domain);
 }
 EXPORT_SYMBOL_GPL(iommu_domain_free);
@@ -791,6 +1464,233 @@ export function* iommu_detach_group(_domain: iommu_domain, group: iommu_group): 
 }
 EXPORT_SYMBOL_GPL(iommu_detach_group);
 
+/** Where a device's access to `iova` goes. @return physical address, 0 if nowhere. Any context. Source: drivers/iommu/iommu.c */
+export function iommu_iova_to_phys(domain: iommu_domain, iova: bigint): bigint {
+  if (domain.type === IOMMU_DOMAIN_IDENTITY) return iova;
+
+  if (domain.type === IOMMU_DOMAIN_BLOCKED) return 0n;
+
+  return domain.ops!.iova_to_phys!(domain, iova);
+}
+EXPORT_SYMBOL_GPL(iommu_iova_to_phys);
+
+const __fls = (v: bigint): number => fls64(v) - 1;
+
+/** The largest pages that fit, and how many of them come one after the other. */
+function iommu_pgsize(
+  domain: iommu_domain,
+  iova: bigint,
+  paddr: bigint,
+  size: bigint,
+): { pgsize: bigint; count: bigint } {
+  const addr_merge = paddr | iova;
+
+  // Not larger than what is to be mapped, nor than its alignment
+  let pgsizes = domain.pgsize_bitmap & GENMASK_ULL(__fls(size), 0);
+  if (addr_merge) pgsizes &= GENMASK_ULL(__ffs(addr_merge), 0);
+
+  BUG_ON(!pgsizes);
+
+  const pgsize_idx = __fls(pgsizes);
+  const pgsize = 1n << BigInt(pgsize_idx);
+
+  out_set_count: {
+    pgsizes = domain.pgsize_bitmap & ~GENMASK_ULL(pgsize_idx, 0);
+    if (!pgsizes) break out_set_count;
+
+    const pgsize_next = 1n << BigInt(__ffs(pgsizes));
+
+    // A larger page will never fit unless both addresses are equally far from its boundary.
+    if ((iova ^ paddr) & (pgsize_next - 1n)) break out_set_count;
+
+    const offset = pgsize_next - (addr_merge & (pgsize_next - 1n));
+
+    // Up to that boundary, if one fits behind it
+    const offset_end = offset + pgsize_next;
+    if (offset_end === U64(offset_end) && offset_end <= size) size = offset;
+  }
+  return { pgsize, count: size >> BigInt(pgsize_idx) };
+}
+
+function __iommu_map_pages(
+  domain: iommu_domain,
+  iova: bigint,
+  paddr: bigint,
+  size: bigint,
+  prot: number,
+  gfp: number,
+  mapped: { value: bigint },
+): number {
+  const ops = domain.ops!;
+
+  const { pgsize, count } = iommu_pgsize(domain, iova, paddr, size);
+
+  pr_debug("%smapping: iova 0x%lx pa 0x%llx pgsize 0x%zx count %zu\n", PFX, iova, paddr, pgsize, count);
+
+  if (ops.map_pages) return ops.map_pages(domain, iova, paddr, pgsize, count, prot, gfp, mapped);
+  const ret = ops.map!(domain, iova, paddr, pgsize, prot, gfp);
+  mapped.value = ret ? 0n : pgsize;
+
+  return ret;
+}
+
+function __iommu_map(
+  domain: iommu_domain,
+  iova: bigint,
+  paddr: bigint,
+  size: bigint,
+  prot: number,
+  gfp: number,
+): number {
+  const ops = domain.ops!;
+  const orig_iova = iova;
+  const orig_size = size;
+  let ret = 0;
+
+  if (!(ops.map || ops.map_pages) || domain.pgsize_bitmap === 0n) return -ENODEV;
+
+  if (!(domain.type & __IOMMU_DOMAIN_PAGING)) return -EINVAL;
+
+  const min_pagesz = 1n << BigInt(__ffs(domain.pgsize_bitmap));
+
+  if ((iova | paddr | size) & (min_pagesz - 1n)) {
+    pr_err(
+      "%sunaligned: iova 0x%lx pa 0x%llx size 0x%zx min_pagesz 0x%x\n",
+      PFX,
+      iova,
+      paddr,
+      size,
+      Number(min_pagesz),
+    );
+    return -EINVAL;
+  }
+
+  pr_debug("%smap: iova 0x%lx pa 0x%llx size 0x%zx\n", PFX, iova, paddr, size);
+
+  while (size) {
+    const mapped = { value: 0n };
+
+    ret = __iommu_map_pages(domain, iova, paddr, size, prot, gfp, mapped);
+    // Some may be mapped although an error came, and have to be unmapped then.
+    size -= mapped.value;
+
+    if (ret) break;
+
+    iova += mapped.value;
+    paddr += mapped.value;
+  }
+
+  if (ret) iommu_unmap(domain, orig_iova, orig_size - size);
+
+  return ret;
+}
+
+function _iommu_map(
+  domain: iommu_domain,
+  iova: bigint,
+  paddr: bigint,
+  size: bigint,
+  prot: number,
+  gfp: number,
+): number {
+  const ops = domain.ops!;
+
+  const ret = __iommu_map(domain, iova, paddr, size, prot, gfp);
+  if (ret === 0 && ops.iotlb_sync_map) ops.iotlb_sync_map(domain, iova, size);
+
+  return ret;
+}
+
+/**
+ * Maps `size` bytes; all addresses are aligned to the smallest page.
+ * @return 0 or errno. Context: may sleep. Source: drivers/iommu/iommu.c
+ */
+export function iommu_map(domain: iommu_domain, iova: bigint, paddr: bigint, size: bigint, prot: number): number {
+  might_sleep();
+  return _iommu_map(domain, iova, paddr, size, prot, GFP_KERNEL);
+}
+EXPORT_SYMBOL_GPL(iommu_map);
+
+/** iommu_map() in any context. Source: drivers/iommu/iommu.c */
+export function iommu_map_atomic(
+  domain: iommu_domain,
+  iova: bigint,
+  paddr: bigint,
+  size: bigint,
+  prot: number,
+): number {
+  return _iommu_map(domain, iova, paddr, size, prot, GFP_ATOMIC);
+}
+EXPORT_SYMBOL_GPL(iommu_map_atomic);
+
+function __iommu_unmap_pages(
+  domain: iommu_domain,
+  iova: bigint,
+  size: bigint,
+  iotlb_gather: iommu_iotlb_gather,
+): bigint {
+  const ops = domain.ops!;
+
+  const { pgsize, count } = iommu_pgsize(domain, iova, iova, size);
+  return ops.unmap_pages
+    ? ops.unmap_pages(domain, iova, pgsize, count, iotlb_gather)
+    : ops.unmap!(domain, iova, pgsize, iotlb_gather);
+}
+
+function __iommu_unmap(domain: iommu_domain, iova: bigint, size: bigint, iotlb_gather: iommu_iotlb_gather): bigint {
+  const ops = domain.ops!;
+  let unmapped = 0n;
+
+  if (!(ops.unmap || ops.unmap_pages) || domain.pgsize_bitmap === 0n) return 0n;
+
+  if (!(domain.type & __IOMMU_DOMAIN_PAGING)) return 0n;
+
+  const min_pagesz = 1n << BigInt(__ffs(domain.pgsize_bitmap));
+
+  if ((iova | size) & (min_pagesz - 1n)) {
+    pr_err("%sunaligned: iova 0x%lx size 0x%zx min_pagesz 0x%x\n", PFX, iova, size, Number(min_pagesz));
+    return 0n;
+  }
+
+  pr_debug("%sunmap this: iova 0x%lx size 0x%zx\n", PFX, iova, size);
+
+  // Until all is unmapped, or more, or something is not mapped
+  while (unmapped < size) {
+    const unmapped_page = __iommu_unmap_pages(domain, iova, size - unmapped, iotlb_gather);
+    if (!unmapped_page) break;
+
+    pr_debug("%sunmapped: iova 0x%lx size 0x%zx\n", PFX, iova, unmapped_page);
+
+    iova += unmapped_page;
+    unmapped += unmapped_page;
+  }
+
+  return unmapped;
+}
+
+/** Unmaps, for devices as well. @return bytes unmapped, which may be more. Any context. Source: drivers/iommu/iommu.c */
+export function iommu_unmap(domain: iommu_domain, iova: bigint, size: bigint): bigint {
+  const iotlb_gather = new iommu_iotlb_gather();
+
+  iommu_iotlb_gather_init(iotlb_gather);
+  const ret = __iommu_unmap(domain, iova, size, iotlb_gather);
+  iommu_iotlb_sync(domain, iotlb_gather);
+
+  return ret;
+}
+EXPORT_SYMBOL_GPL(iommu_unmap);
+
+/** Unmaps; devices may still see it until iommu_iotlb_sync(). @return bytes unmapped. Source: drivers/iommu/iommu.c */
+export function iommu_unmap_fast(
+  domain: iommu_domain,
+  iova: bigint,
+  size: bigint,
+  iotlb_gather: iommu_iotlb_gather,
+): bigint {
+  return __iommu_unmap(domain, iova, size, iotlb_gather);
+}
+EXPORT_SYMBOL_GPL(iommu_unmap_fast);
+
 function* iommu_init(): Sleeps<number> {
   s.iommu_group_kset = yield* kset_create_and_add("iommu_groups", null, kernel_kobj());
   BUG_ON(!s.iommu_group_kset);
@@ -798,6 +1698,14 @@ function* iommu_init(): Sleeps<number> {
   return 0;
 }
 core_initcall(iommu_init);
+
+/** A domain that a guest's own page tables can be nested in. @return 0 or -EINVAL. Source: drivers/iommu/iommu.c */
+export function iommu_enable_nesting(domain: iommu_domain): number {
+  if (domain.type !== IOMMU_DOMAIN_UNMANAGED) return -EINVAL;
+  if (!domain.ops!.enable_nesting) return -EINVAL;
+  return domain.ops!.enable_nesting(domain);
+}
+EXPORT_SYMBOL_GPL(iommu_enable_nesting);
 
 /** Adds the reserved regions of a device that is behind an IOMMU to a list. */
 export function iommu_get_resv_regions(dev: device, list: list_head): void {
@@ -834,14 +1742,143 @@ export function iommu_alloc_resv_region(
 }
 EXPORT_SYMBOL_GPL(iommu_alloc_resv_region);
 
-function iommu_group_store_type(group: iommu_group, _buf: string, _count: number): number {
+function iommu_set_default_translated(): void {
+  s.iommu_def_domain_type = IOMMU_DOMAIN_DMA;
+}
+
+/** Whether devices see memory as it is unless somebody asks for a domain. Any context. Source: drivers/iommu/iommu.c */
+export function iommu_default_passthrough(): boolean {
+  return s.iommu_def_domain_type === IOMMU_DOMAIN_IDENTITY;
+}
+EXPORT_SYMBOL_GPL(iommu_default_passthrough);
+
+/** Gives the only device of a group another default domain. @prev_dev: it; @type: 0 for the one it was booted with */
+function* iommu_change_dev_def_domain(group: iommu_group, prev_dev: device, type: number): Sleeps<number> {
+  let ret;
+
+  yield* mutex_lock(group.mutex);
+
+  out: {
+    if (group.default_domain !== group.domain) {
+      dev_err_ratelimited(prev_dev, "Group not assigned to default domain\n");
+      ret = -EBUSY;
+      break out;
+    }
+
+    // The group was not locked while the device was
+    if (iommu_group_device_count(group) !== 1) {
+      dev_err_ratelimited(prev_dev, "Cannot change default domain: Group has more than one device\n");
+      ret = -EINVAL;
+      break out;
+    }
+
+    const grp_dev = list_first_entry(group.devices, group_device, "list");
+    const dev = grp_dev.dev!;
+
+    if (prev_dev !== dev) {
+      dev_err_ratelimited(prev_dev, "Cannot change default domain: Device has been changed\n");
+      ret = -EBUSY;
+      break out;
+    }
+
+    const prev_dom = group.default_domain;
+    if (!prev_dom) {
+      ret = -EINVAL;
+      break out;
+    }
+
+    const dev_def_dom = iommu_get_def_domain_type(dev);
+    if (!type) {
+      type = dev_def_dom || s.iommu_def_domain_type;
+    } else if (dev_def_dom && type !== dev_def_dom) {
+      dev_err_ratelimited(prev_dev, "Device cannot be in %s domain\n", iommu_domain_type_str(type));
+      ret = -EINVAL;
+      break out;
+    }
+
+    if (prev_dom.type === type) {
+      ret = 0;
+      break out;
+    }
+
+    // Only how unmapping is made known changes
+    if (type === IOMMU_DOMAIN_DMA_FQ && prev_dom.type === IOMMU_DOMAIN_DMA) {
+      ret = iommu_dma_init_fq(prev_dom);
+      if (!ret) prev_dom.type = IOMMU_DOMAIN_DMA_FQ;
+      break out;
+    }
+
+    ret = iommu_group_alloc_default_domain(dev.bus, group, type);
+    if (ret) break out;
+
+    free_new_domain: {
+      ret = iommu_create_device_direct_mappings(group, dev);
+      if (ret) break free_new_domain;
+
+      ret = yield* __iommu_attach_device(group.default_domain!, dev);
+      if (ret) break free_new_domain;
+
+      group.domain = group.default_domain;
+
+      // Drivers may come back here for the mutex
+      mutex_unlock(group.mutex);
+
+      iommu_group_do_probe_finalize(dev, group.default_domain);
+      iommu_domain_free(prev_dom);
+      return 0;
+    }
+    iommu_domain_free(group.default_domain!);
+    group.default_domain = prev_dom;
+    group.domain = prev_dom;
+  }
+  mutex_unlock(group.mutex);
+
+  return ret;
+}
+
+function* iommu_group_store_type(group: iommu_group, buf: string, count: number): Sleeps<number> {
+  let req_type: number;
+
   if (!capable(CAP_SYS_ADMIN) || !capable(CAP_SYS_RAWIO)) return -EACCES;
 
-  // Groups without a default domain answer so in C, and there are no others yet.
   if (WARN_ON(!group) || !group.default_domain) return -EINVAL;
 
-  pr_warn("iommu: changing the default domain of a group is not modelled\n");
-  return -EINVAL;
+  if (sysfs_streq(buf, "identity")) req_type = IOMMU_DOMAIN_IDENTITY;
+  else if (sysfs_streq(buf, "DMA")) req_type = IOMMU_DOMAIN_DMA;
+  else if (sysfs_streq(buf, "DMA-FQ")) req_type = IOMMU_DOMAIN_DMA_FQ;
+  else if (sysfs_streq(buf, "auto")) req_type = 0;
+  else return -EINVAL;
+
+  // The device has to be locked before the group, and is known only with the group locked.
+  yield* mutex_lock(group.mutex);
+  if (iommu_group_device_count(group) !== 1) {
+    mutex_unlock(group.mutex);
+    if (__ratelimit(s.store_type_count))
+      pr_err("%sCannot change default domain: Group has more than one device\n", PFX);
+    return -EINVAL;
+  }
+
+  const grp_dev = list_first_entry(group.devices, group_device, "list");
+  const dev = grp_dev.dev!;
+  get_device(dev);
+  mutex_unlock(group.mutex);
+
+  let ret: number;
+  yield* device_lock(dev);
+  out: {
+    if (device_is_bound(dev) && !(req_type === IOMMU_DOMAIN_DMA_FQ && group.default_domain.type === IOMMU_DOMAIN_DMA)) {
+      if (__ratelimit(s.store_type_bound)) pr_err("%sDevice is still bound to driver\n", PFX);
+      ret = -EBUSY;
+      break out;
+    }
+
+    ret = yield* iommu_change_dev_def_domain(group, dev, req_type);
+    ret = ret || count;
+  }
+  device_unlock(dev);
+  yield* put_device(dev);
+
+  return ret;
 }
 
 function iommu_is_default_domain(group: iommu_group): boolean {

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * The IOMMU back end "type 1": what user space maps for the devices of a container, and the pages that they pin.
- *
- * Not here: groups behind a real IOMMU (domains, vfio_pin_map_dma(), vfio_iommu_replay(), reserved regions and what they
- * leave of the address space). Attaching one logs a line and gives -EINVAL. So domain_list and iova_list are always empty,
- * and nothing is pinned by mapping it. The module parameters have their default values. A page of a VM_PFNMAP area has no number here:
- * pinning one gives the -EINVAL that C gives for a page without a struct page.
+ * The IOMMU back end "type 1": what user space maps for the devices of a container, what that maps in IOMMUs, and the pages
+ * that it or the devices pin. Without the zero page, which is never locked.
  */
 import { capable, CAP_IPC_LOCK } from "#linux/capability.ts";
 import { type bitmap, bitmap_clear, bitmap_or, bitmap_set, bitmap_shift_left, new_bitmap } from "#linux/bitmap.ts";
@@ -13,10 +9,12 @@ import { __ffs, BITS_PER_LONG } from "#linux/bitops.ts";
 import { BUG_ON, WARN_ON, WARN_ONCE } from "#linux/bug.ts";
 import {
   EACCES,
+  EAGAIN,
   EBUSY,
   EEXIST,
   EFAULT,
   EINVAL,
+  EIO,
   ENODEV,
   ENOENT,
   ENOMEM,
@@ -28,22 +26,67 @@ import {
 import { ERR_PTR, IS_ERR, PTR_ERR } from "#linux/err.ts";
 import { kbuild } from "#linux/export.ts";
 import { param_bool, param_uint } from "#linux/moduleparam.ts";
-import { type iommu_domain, type iommu_group, IOMMU_READ, IOMMU_WRITE } from "#linux/iommu.ts";
+import type { device } from "#linux/device.ts";
+import {
+  device_iommu_capable,
+  iommu_attach_group,
+  type iommu_cap,
+  IOMMU_CACHE,
+  IOMMU_CAP_INTR_REMAP,
+  iommu_detach_group,
+  type iommu_domain,
+  iommu_domain_alloc,
+  iommu_domain_free,
+  iommu_enable_nesting,
+  iommu_get_group_resv_regions,
+  iommu_get_msi_cookie,
+  type iommu_group,
+  iommu_group_for_each_dev,
+  iommu_iotlb_gather,
+  iommu_iotlb_gather_init,
+  iommu_iotlb_sync,
+  iommu_iova_to_phys,
+  iommu_map,
+  IOMMU_READ,
+  IOMMU_RESV_DIRECT_RELAXABLE,
+  IOMMU_RESV_MSI,
+  iommu_resv_region,
+  IOMMU_RESV_SW_MSI,
+  iommu_unmap,
+  iommu_unmap_fast,
+  IOMMU_WRITE,
+} from "#linux/iommu.ts";
+import { irq_domain_check_msi_remap } from "#linux/irqdomain.ts";
 import { kthread_should_stop } from "#linux/kthread.ts";
 import {
   INIT_LIST_HEAD,
+  LIST_HEAD,
   list_add,
+  list_add_tail,
   list_del,
   list_empty,
+  list_first_entry,
   list_for_each_entry,
+  list_for_each_entry_continue,
+  list_for_each_entry_continue_reverse,
   list_for_each_entry_safe,
   list_head,
+  list_is_singular,
+  list_last_entry,
+  list_splice_tail,
 } from "#linux/list.ts";
 import {
   __account_locked_vm,
+  __free_pages,
+  alloc_pages,
   current_mm,
+  FAULT_FLAG_REMOTE,
+  FAULT_FLAG_WRITE,
+  fixup_user_fault,
   FOLL_LONGTERM,
   FOLL_WRITE,
+  follow_pte,
+  get_order,
   kthread_unuse_mm,
   kthread_use_mm,
   type mm_struct,
@@ -56,12 +99,15 @@ import {
   mmgrab,
   mmput,
   type page,
+  PAGE_SHIFT,
   PAGE_SIZE,
+  page_to_phys,
   pfn_to_page,
   pfn_valid,
   page_to_pfn,
   pin_user_pages_remote,
   unpin_user_pages_dirty_lock,
+  type vm_area_struct,
   VM_PFNMAP,
   vma_lookup,
 } from "#linux/mm.ts";
@@ -83,14 +129,15 @@ import {
   rb_prev,
   rb_root,
 } from "#linux/rbtree.ts";
-import { RLIMIT_MEMLOCK, task_rlimit } from "#linux/resource.ts";
+import { rlimit, RLIMIT_MEMLOCK, task_rlimit } from "#linux/resource.ts";
 import { fatal_signal_pending } from "#linux/sched/signal.ts";
-import { current, either, schedule, TASK_KILLABLE, task_pid_nr, type task_struct } from "#linux/sched.ts";
-import { GFP_KERNEL, kcalloc, kfree, kvfree, kzalloc } from "#linux/slab.ts";
+import { cond_resched, current, either, schedule, TASK_KILLABLE, task_pid_nr, type task_struct } from "#linux/sched.ts";
+import { GFP_KERNEL, kcalloc, kfree, kmalloc, kvfree, kzalloc } from "#linux/slab.ts";
 import { memcpy } from "#linux/string.ts";
 import {
   b64,
   bool,
+  array,
   type byte_memory,
   bytes_at,
   bytestruct,
@@ -179,10 +226,12 @@ const { THIS_MODULE, per_boot, module_param_named, module_init, module_exit, MOD
   import.meta.url,
 );
 
+const DRIVER_VERSION = "0.2";
+
 const p = per_boot(() => ({
-  /** Looked at when a physical device is attached, of which there are none. */
+  /** Devices that may send any interrupt can be given away. */
   allow_unsafe_interrupts: false,
-  /** Pages are all of one size. */
+  /** Pages are pinned and mapped one by one. */
   disable_hugepages: false,
   /** Most mappings that a container can have. */
   dma_entry_limit: 65535,
@@ -222,6 +271,15 @@ class vfio_iommu extends struct("vfio_iommu", {
   emulated_iommu_groups: embed(() => list_head),
 }) {}
 
+class vfio_domain extends struct("vfio_domain", {
+  domain: ptr<iommu_domain>(),
+  next: embed(() => list_head),
+  group_list: embed(() => list_head),
+  /** "Fine-grained super pages": unmapping one page of what was mapped together unmaps more. */
+  fgsp: bool(),
+  enforce_cache_coherency: bool(),
+}) {}
+
 class vfio_dma extends struct("vfio_dma", {
   node: embed(() => rb_node),
   /** Where the device sees it, and where the process does. */
@@ -241,6 +299,17 @@ class vfio_dma extends struct("vfio_dma", {
   mm: ptr<mm_struct>(),
   /** Pages. */
   locked_vm: opaque(() => 0),
+}) {}
+
+/** Pages that are pinned and not used yet. */
+class vfio_batch extends struct("vfio_batch", {
+  pages: ptr<page_pointers>(),
+  /** If there is no memory for more. */
+  fallback_page: array(1, ptr<page>()),
+  capacity: int(),
+  size: int(),
+  /** Of the first that is not used. */
+  offset: int(),
 }) {}
 
 class vfio_iommu_group extends struct("vfio_iommu_group", {
@@ -263,7 +332,18 @@ class vfio_pfn extends struct("vfio_pfn", {
   ref_count: u32(),
 }) {}
 
+/** What has been unmapped and is not unpinned yet. */
+class vfio_regions extends struct("vfio_regions", {
+  list: embed(() => list_head),
+  iova: u64(),
+  phys: u64(),
+  len: ulong(),
+}) {}
+
 const PAGE = BigInt(PAGE_SIZE);
+/** Bytes of so many pages, and pages of so many bytes. */
+const bytes_of = (npage: number): bigint => BigInt(npage) << BigInt(PAGE_SHIFT);
+const pages_of = (bytes: bigint): number => Number(bytes >> BigInt(PAGE_SHIFT));
 const PAGE_MASK = BigInt.asUintN(64, ~(PAGE - 1n));
 const U64 = (v: bigint): bigint => BigInt.asUintN(64, v);
 const U64_MAX = U64(-1n);
@@ -506,8 +586,64 @@ function put_pfn(pfn: number, prot: number): number {
   return 0;
 }
 
-/** What stands for the number of a page that has none. */
-const NO_PFN = Number.MAX_SAFE_INTEGER;
+const VFIO_BATCH_MAX_CAPACITY = PAGE_SIZE / 8;
+
+function vfio_batch_init(batch: vfio_batch): void {
+  batch.size = 0;
+  batch.offset = 0;
+
+  fallback: {
+    if (p.disable_hugepages) break fallback;
+
+    batch.pages = kcalloc(VFIO_BATCH_MAX_CAPACITY, ptr<page>(), GFP_KERNEL);
+    if (!batch.pages) break fallback;
+
+    batch.capacity = VFIO_BATCH_MAX_CAPACITY;
+    return;
+  }
+  batch.pages = batch.fallback_page;
+  batch.capacity = 1;
+}
+
+function vfio_batch_unpin(batch: vfio_batch, dma: vfio_dma): void {
+  while (batch.size) {
+    const pfn = page_to_pfn(batch.pages!.at(batch.offset)!);
+
+    put_pfn(pfn, dma.prot);
+    batch.offset++;
+    batch.size--;
+  }
+}
+
+function vfio_batch_fini(batch: vfio_batch): void {
+  if (batch.capacity === VFIO_BATCH_MAX_CAPACITY) kfree(batch.pages);
+}
+
+/** The page of an area without struct pages, faulted in if it is not there. @return 0, -EAGAIN, errno */
+function* follow_fault_pfn(
+  vma: vm_area_struct,
+  mm: mm_struct,
+  vaddr: bigint,
+  pfn: out<number>,
+  write_fault: boolean,
+): Sleeps<number> {
+  let ptep = follow_pte(vma.vm_mm!, vaddr);
+  if (!ptep) {
+    const unlocked = { value: false };
+
+    const ret = yield* fixup_user_fault(mm, vaddr, FAULT_FLAG_REMOTE | (write_fault ? FAULT_FLAG_WRITE : 0), unlocked);
+    if (unlocked.value) return -EAGAIN;
+
+    if (ret) return ret;
+
+    ptep = follow_pte(vma.vm_mm!, vaddr);
+    if (!ptep) return -EINVAL;
+  }
+
+  if (write_fault && !ptep.write) return -EFAULT;
+  pfn.value = ptep.pfn;
+  return 0;
+}
 
 /** @return number of pages, or errno. */
 function* vaddr_get_pfns(
@@ -530,11 +666,19 @@ function* vaddr_get_pfns(
       break done;
     }
 
-    const vma = vma_lookup(mm, vaddr);
+    for (;;) {
+      const vma = vma_lookup(mm, vaddr);
 
-    if (vma && vma.vm_flags & BigInt(VM_PFNMAP)) {
-      pfn.value = NO_PFN;
-      ret = 1;
+      if (vma && vma.vm_flags & BigInt(VM_PFNMAP)) {
+        ret = yield* follow_fault_pfn(vma, mm, vaddr, pfn, (prot & IOMMU_WRITE) !== 0);
+        if (ret === -EAGAIN) continue;
+
+        if (!ret) {
+          if (is_invalid_reserved_pfn(pfn.value)) ret = 1;
+          else ret = -EFAULT;
+        }
+      }
+      break;
     }
   }
   mmap_read_unlock(mm);
@@ -575,6 +719,137 @@ function* vfio_find_dma_valid(
   } while (ret === WAITED);
 
   return ret;
+}
+
+/** Waits until all addresses are valid, without the lock meanwhile. @return 0, WAITED, or errno. Context: iommu->lock held. */
+function* vfio_wait_all_valid(iommu: vfio_iommu): Sleeps<number> {
+  let ret = 0;
+
+  while (iommu.vaddr_invalid_count && ret >= 0) ret = yield* vfio_wait(iommu);
+
+  return ret;
+}
+
+/**
+ * Pins pages as long as one lies behind the other in memory. @limit: pages that may be locked; @batch: what was pinned beyond
+ * @return how many, or errno
+ */
+function* vfio_pin_pages_remote(
+  dma: vfio_dma,
+  vaddr: bigint,
+  npage: number,
+  pfn_base: out<number>,
+  limit: bigint,
+  batch: vfio_batch,
+): Sleeps<number> {
+  const pfn = { value: 0 };
+  const mm = current_mm();
+  let ret = 0;
+  let pinned = 0;
+  let lock_acct = 0;
+  let rsvd = false;
+  let iova = U64(vaddr - dma.vaddr + dma.iova);
+
+  // Only user space asks for this
+  if (!mm) return -ENODEV;
+
+  if (batch.size) {
+    // Left over by an earlier call
+    pfn_base.value = page_to_pfn(batch.pages!.at(batch.offset)!);
+    pfn.value = pfn_base.value;
+    rsvd = is_invalid_reserved_pfn(pfn_base.value);
+  } else {
+    pfn_base.value = 0;
+  }
+
+  unpin_out: {
+    out: while (npage) {
+      if (!batch.size) {
+        yield* cond_resched();
+
+        const req_pages = Math.min(npage, batch.capacity);
+
+        ret = yield* vaddr_get_pfns(mm, vaddr, req_pages, dma.prot, pfn, batch.pages!);
+        if (ret < 0) break unpin_out;
+
+        batch.size = ret;
+        batch.offset = 0;
+
+        if (!pfn_base.value) {
+          pfn_base.value = pfn.value;
+          rsvd = is_invalid_reserved_pfn(pfn_base.value);
+        }
+      }
+
+      // A page without struct page comes alone: batch->pages is only looked at when there are more.
+      for (;;) {
+        if (pfn.value !== pfn_base.value + pinned || rsvd !== is_invalid_reserved_pfn(pfn.value)) break out;
+
+        // Reserved pages do not count, and what a device has pinned has been counted.
+        if (!rsvd && !vfio_find_vpfn(dma, iova)) {
+          if (!dma.lock_cap && mm.locked_vm + BigInt(lock_acct + 1) > limit) {
+            pr_warn("%s: RLIMIT_MEMLOCK (%ld) exceeded\n", vfio_pin_pages_remote.name, limit << BigInt(PAGE_SHIFT));
+            ret = -ENOMEM;
+            break unpin_out;
+          }
+          lock_acct++;
+        }
+
+        pinned++;
+        npage--;
+        vaddr = U64(vaddr + PAGE);
+        iova = U64(iova + PAGE);
+        batch.offset++;
+        batch.size--;
+
+        if (!batch.size) break;
+
+        pfn.value = page_to_pfn(batch.pages!.at(batch.offset)!);
+      }
+
+      if (p.disable_hugepages) break;
+    }
+
+    ret = yield* vfio_lock_acct(dma, lock_acct, false);
+  }
+  if (batch.size === 1 && !batch.offset) {
+    // It may be a page without struct page, which the batch cannot remember.
+    put_pfn(pfn.value, dma.prot);
+    batch.size = 0;
+  }
+
+  if (ret < 0) {
+    if (pinned && !rsvd) {
+      for (pfn.value = pfn_base.value; pinned; pfn.value++, pinned--) put_pfn(pfn.value, dma.prot);
+    }
+    vfio_batch_unpin(batch, dma);
+
+    return ret;
+  }
+
+  return pinned;
+}
+
+function* vfio_unpin_pages_remote(
+  dma: vfio_dma,
+  iova: bigint,
+  pfn: number,
+  npage: number,
+  do_accounting: boolean,
+): Sleeps<number> {
+  let unlocked = 0;
+  let locked = 0;
+
+  for (let i = 0; i < npage; i++, iova = U64(iova + PAGE)) {
+    if (put_pfn(pfn++, dma.prot)) {
+      unlocked++;
+      if (vfio_find_vpfn(dma, iova)) locked++;
+    }
+  }
+
+  if (do_accounting) yield* vfio_lock_acct(dma, locked - unlocked, true);
+
+  return unlocked;
 }
 
 function* vfio_pin_page_external(
@@ -766,17 +1041,147 @@ function* vfio_iommu_type1_unpin_pages(iommu_data: object | null, user_iova: big
   WARN_ON(i !== npage);
 }
 
-/** Nothing was pinned by mapping it, as there is no domain. */
-function vfio_unmap_unpin(iommu: vfio_iommu, dma: vfio_dma, _do_accounting: boolean): number {
+function* vfio_sync_unpin(
+  dma: vfio_dma,
+  domain: vfio_domain,
+  regions: list_head,
+  iotlb_gather: iommu_iotlb_gather,
+): Sleeps<number> {
+  let unlocked = 0;
+
+  iommu_iotlb_sync(domain.domain!, iotlb_gather);
+
+  for (const entry of list_for_each_entry_safe(regions, vfio_regions, "list")) {
+    unlocked += yield* vfio_unpin_pages_remote(dma, entry.iova, pages_of(entry.phys), pages_of(entry.len), false);
+    list_del(entry.list);
+    kfree(entry);
+  }
+
+  yield* cond_resched();
+
+  return unlocked;
+}
+
+/** Most regions that are unmapped before their pages are unpinned. */
+const VFIO_IOMMU_TLB_SYNC_MAX = 512;
+
+/** Where unmapping stands: C has these as separate variables of the caller. */
+interface unmapping {
+  iova: bigint;
+  unlocked: number;
+  readonly unmapped_list: list_head;
+  unmapped_cnt: number;
+}
+
+function* unmap_unpin_fast(
+  domain: vfio_domain,
+  dma: vfio_dma,
+  at: unmapping,
+  len: bigint,
+  phys: bigint,
+  iotlb_gather: iommu_iotlb_gather,
+): Sleeps<bigint> {
+  let unmapped = 0n;
+  const entry = kzalloc(vfio_regions, GFP_KERNEL);
+
+  if (entry) {
+    unmapped = iommu_unmap_fast(domain.domain!, at.iova, len, iotlb_gather);
+
+    if (!unmapped) {
+      kfree(entry);
+    } else {
+      entry.iova = at.iova;
+      entry.phys = phys;
+      entry.len = unmapped;
+      list_add_tail(entry.list, at.unmapped_list);
+
+      at.iova = U64(at.iova + unmapped);
+      at.unmapped_cnt++;
+    }
+  }
+
+  // When it is many, and on errors
+  if (at.unmapped_cnt >= VFIO_IOMMU_TLB_SYNC_MAX || !unmapped) {
+    at.unlocked += yield* vfio_sync_unpin(dma, domain, at.unmapped_list, iotlb_gather);
+    at.unmapped_cnt = 0;
+  }
+
+  return unmapped;
+}
+
+function* unmap_unpin_slow(
+  domain: vfio_domain,
+  dma: vfio_dma,
+  at: unmapping,
+  len: bigint,
+  phys: bigint,
+): Sleeps<bigint> {
+  const unmapped = iommu_unmap(domain.domain!, at.iova, len);
+
+  if (unmapped) {
+    at.unlocked += yield* vfio_unpin_pages_remote(dma, at.iova, pages_of(phys), pages_of(unmapped), false);
+    at.iova = U64(at.iova + unmapped);
+    yield* cond_resched();
+  }
+  return unmapped;
+}
+
+/** @return pages that are not locked any more, unless they are accounted here */
+function* vfio_unmap_unpin(iommu: vfio_iommu, dma: vfio_dma, do_accounting: boolean): Sleeps<number> {
+  const end = U64(dma.iova + dma.size);
+  const iotlb_gather = new iommu_iotlb_gather();
+  const at: unmapping = { iova: dma.iova, unlocked: 0, unmapped_list: LIST_HEAD(), unmapped_cnt: 0 };
+
   if (!dma.size) return 0;
 
-  BUG_ON(!list_empty(iommu.domain_list));
-  return 0;
+  if (list_empty(iommu.domain_list)) return 0;
+
+  // One domain knows which pages they were; the others are unmapped first, so that nobody reaches a page that is unpinned.
+  const domain = list_first_entry(iommu.domain_list, vfio_domain, "next");
+
+  for (const d of list_for_each_entry_continue(domain, iommu.domain_list, vfio_domain, "next")) {
+    iommu_unmap(d.domain!, dma.iova, dma.size);
+    yield* cond_resched();
+  }
+
+  iommu_iotlb_gather_init(iotlb_gather);
+  while (at.iova < end) {
+    const phys = iommu_iova_to_phys(domain.domain!, at.iova);
+    if (WARN_ON(!phys)) {
+      at.iova = U64(at.iova + PAGE);
+      continue;
+    }
+
+    // As much as lies together in memory
+    let len = PAGE;
+    for (; !domain.fgsp && at.iova + len < end; len += PAGE) {
+      const next = iommu_iova_to_phys(domain.domain!, at.iova + len);
+      if (next !== phys + len) break;
+    }
+
+    let unmapped = yield* unmap_unpin_fast(domain, dma, at, len, phys, iotlb_gather);
+    if (!unmapped) {
+      unmapped = yield* unmap_unpin_slow(domain, dma, at, len, phys);
+      if (WARN_ON(!unmapped)) break;
+    }
+  }
+
+  dma.iommu_mapped = false;
+
+  if (at.unmapped_cnt) {
+    at.unlocked += yield* vfio_sync_unpin(dma, domain, at.unmapped_list, iotlb_gather);
+  }
+
+  if (do_accounting) {
+    yield* vfio_lock_acct(dma, -at.unlocked, true);
+    return 0;
+  }
+  return at.unlocked;
 }
 
 function* vfio_remove_dma(iommu: vfio_iommu, dma: vfio_dma): Sleeps {
   WARN_ON(!RB_EMPTY_ROOT(dma.pfn_list));
-  vfio_unmap_unpin(iommu, dma, true);
+  yield* vfio_unmap_unpin(iommu, dma, true);
   vfio_unlink_dma(iommu, dma);
   mmdrop(dma.mm!);
   vfio_dma_bitmap_free(dma);
@@ -786,6 +1191,19 @@ function* vfio_remove_dma(iommu: vfio_iommu, dma: vfio_dma): Sleeps {
   }
   kfree(dma);
   iommu.dma_avail++;
+}
+
+function vfio_update_pgsize_bitmap(iommu: vfio_iommu): void {
+  iommu.pgsize_bitmap = U64_MAX;
+
+  for (const domain of list_for_each_entry(iommu.domain_list, vfio_domain, "next"))
+    iommu.pgsize_bitmap &= domain.domain!.pgsize_bitmap;
+
+  // Smaller pages than the processor's are hidden: pinning knows only the latter.
+  if (iommu.pgsize_bitmap & ~PAGE_MASK) {
+    iommu.pgsize_bitmap &= PAGE_MASK;
+    iommu.pgsize_bitmap |= PAGE;
+  }
 }
 
 class bitmap_word extends bytestruct("bitmap_word", { word: b64() }) {}
@@ -1001,6 +1419,65 @@ function* vfio_dma_do_unmap(iommu: vfio_iommu, unmap: vfio_iommu_type1_dma_unmap
   return ret;
 }
 
+function* vfio_iommu_map(iommu: vfio_iommu, iova: bigint, pfn: number, npage: number, prot: number): Sleeps<number> {
+  let ret;
+
+  for (const d of list_for_each_entry(iommu.domain_list, vfio_domain, "next")) {
+    ret = iommu_map(d.domain!, iova, bytes_of(pfn), bytes_of(npage), prot | IOMMU_CACHE);
+    if (ret) {
+      for (const u of list_for_each_entry_continue_reverse(d, iommu.domain_list, vfio_domain, "next")) {
+        iommu_unmap(u.domain!, iova, bytes_of(npage));
+        yield* cond_resched();
+      }
+
+      return ret;
+    }
+
+    yield* cond_resched();
+  }
+
+  return 0;
+}
+
+function* vfio_pin_map_dma(iommu: vfio_iommu, dma: vfio_dma, map_size: bigint): Sleeps<number> {
+  const iova = dma.iova;
+  const vaddr = dma.vaddr;
+  const batch = new vfio_batch();
+  let size = map_size;
+  const pfn = { value: 0 };
+  const limit = rlimit(RLIMIT_MEMLOCK) >> BigInt(PAGE_SHIFT);
+  let ret = 0;
+
+  vfio_batch_init(batch);
+
+  while (size) {
+    // What lies together in memory
+    const npage = yield* vfio_pin_pages_remote(dma, U64(vaddr + dma.size), pages_of(size), pfn, limit, batch);
+    if (npage <= 0) {
+      WARN_ON(!npage);
+      ret = npage;
+      break;
+    }
+
+    ret = yield* vfio_iommu_map(iommu, U64(iova + dma.size), pfn.value, npage, dma.prot);
+    if (ret) {
+      yield* vfio_unpin_pages_remote(dma, U64(iova + dma.size), pfn.value, npage, true);
+      vfio_batch_unpin(batch, dma);
+      break;
+    }
+
+    size -= bytes_of(npage);
+    dma.size += bytes_of(npage);
+  }
+
+  vfio_batch_fini(batch);
+  dma.iommu_mapped = true;
+
+  if (ret) yield* vfio_remove_dma(iommu, dma);
+
+  return ret;
+}
+
 /** Whether the IOMMUs of the container allow the range. */
 function vfio_iommu_iova_dma_valid(iommu: vfio_iommu, start: bigint, end: bigint): boolean {
   const iova = iommu.iova_list;
@@ -1122,8 +1599,8 @@ function* vfio_dma_do_map(iommu: vfio_iommu, map: vfio_iommu_type1_dma_map): Sle
     vfio_link_dma(iommu, dma);
 
     // Without a domain nothing is pinned
-    BUG_ON(!list_empty(iommu.domain_list));
-    dma.size = size;
+    if (list_empty(iommu.domain_list)) dma.size = size;
+    else ret = yield* vfio_pin_map_dma(iommu, dma, size);
 
     if (!ret && iommu.dirty_page_tracking) {
       ret = vfio_dma_bitmap_alloc(dma, pgsize);
@@ -1134,10 +1611,288 @@ function* vfio_dma_do_map(iommu: vfio_iommu, map: vfio_iommu_type1_dma_map): Sle
   return ret;
 }
 
+/** How much lies together in memory from `iova` on, as the domain has it. @phys: where it begins; @end: of the mapping */
+function contiguous(domain: iommu_domain, iova: bigint, phys: bigint, end: bigint): bigint {
+  let size = PAGE;
+  while (iova + size < end && phys + size === iommu_iova_to_phys(domain, iova + size)) size += PAGE;
+  return size;
+}
+
+/** Maps in a new domain what is mapped. @return 0 or errno, with nothing mapped there. Context: iommu->lock held, may be dropped */
+function* vfio_iommu_replay(iommu: vfio_iommu, domain: vfio_domain): Sleeps<number> {
+  const batch = new vfio_batch();
+  let d: vfio_domain | null = null;
+  const limit = rlimit(RLIMIT_MEMLOCK) >> BigInt(PAGE_SHIFT);
+
+  let ret = yield* vfio_wait_all_valid(iommu);
+  if (ret < 0) return ret;
+
+  // Any of them knows the pages
+  if (!list_empty(iommu.domain_list)) d = list_first_entry(iommu.domain_list, vfio_domain, "next");
+
+  vfio_batch_init(batch);
+
+  let n = rb_first(iommu.dma_list);
+
+  unwind: {
+    for (; n; n = rb_next(n)) {
+      const dma = dma_of(n);
+      let iova = dma.iova;
+      const end = U64(dma.iova + dma.size);
+
+      while (iova < end) {
+        let phys;
+        let size;
+
+        if (dma.iommu_mapped) {
+          if (WARN_ON(!d)) {
+            ret = -EINVAL;
+            break unwind;
+          }
+
+          phys = iommu_iova_to_phys(d!.domain!, iova);
+
+          if (WARN_ON(!phys)) {
+            iova += PAGE;
+            continue;
+          }
+
+          size = contiguous(d!.domain!, iova, phys, end);
+        } else {
+          const pfn = { value: 0 };
+          const vaddr = U64(dma.vaddr + (iova - dma.iova));
+          const left = end - iova;
+
+          const npage = yield* vfio_pin_pages_remote(dma, vaddr, pages_of(left), pfn, limit, batch);
+          if (npage <= 0) {
+            WARN_ON(!npage);
+            ret = npage;
+            break unwind;
+          }
+
+          phys = bytes_of(pfn.value);
+          size = bytes_of(npage);
+        }
+
+        ret = iommu_map(domain.domain!, iova, phys, size, dma.prot | IOMMU_CACHE);
+        if (ret) {
+          if (!dma.iommu_mapped) {
+            yield* vfio_unpin_pages_remote(dma, iova, pages_of(phys), pages_of(size), true);
+            vfio_batch_unpin(batch, dma);
+          }
+          break unwind;
+        }
+
+        iova += size;
+      }
+    }
+
+    // Until here it was needed for unwinding which were mapped before
+    for (let n = rb_first(iommu.dma_list); n; n = rb_next(n)) dma_of(n).iommu_mapped = true;
+
+    vfio_batch_fini(batch);
+    return 0;
+  }
+
+  for (; n; n = rb_prev(n)) {
+    const dma = dma_of(n);
+
+    if (dma.iommu_mapped) {
+      iommu_unmap(domain.domain!, dma.iova, dma.size);
+      continue;
+    }
+
+    let iova = dma.iova;
+    const end = U64(dma.iova + dma.size);
+    while (iova < end) {
+      const phys = iommu_iova_to_phys(domain.domain!, iova);
+      if (!phys) {
+        iova += PAGE;
+        continue;
+      }
+
+      // C goes on at the same address, where nothing is mapped any more
+      const size = contiguous(domain.domain!, iova, phys, end);
+      iommu_unmap(domain.domain!, iova, size);
+      yield* vfio_unpin_pages_remote(dma, iova, pages_of(phys), pages_of(size), true);
+    }
+  }
+
+  vfio_batch_fini(batch);
+  return ret;
+}
+
+/** Finds out what unmapping half of two pages unmaps. @regions: where two pages may be mapped for that */
+function vfio_test_domain_fgsp(domain: vfio_domain, regions: list_head): void {
+  const order = get_order(PAGE_SIZE * 2);
+
+  const pages = alloc_pages(GFP_KERNEL, order);
+  if (!pages) return;
+
+  for (const region of list_for_each_entry(regions, vfio_iova, "list")) {
+    const start = U64(region.start + PAGE * 2n - 1n) & ~(PAGE * 2n - 1n);
+    if (start >= region.end || region.end - start < PAGE * 2n) continue;
+
+    const ret = iommu_map(
+      domain.domain!,
+      start,
+      page_to_phys(pages),
+      PAGE * 2n,
+      IOMMU_READ | IOMMU_WRITE | IOMMU_CACHE,
+    );
+    if (!ret) {
+      const unmapped = iommu_unmap(domain.domain!, start, PAGE);
+
+      if (unmapped === PAGE) iommu_unmap(domain.domain!, start + PAGE, PAGE);
+      else domain.fgsp = true;
+    }
+    break;
+  }
+
+  __free_pages(pages, order);
+}
+
+function find_iommu_group(domain: vfio_domain, iommu_group: iommu_group | null): vfio_iommu_group | null {
+  for (const g of list_for_each_entry(domain.group_list, vfio_iommu_group, "next"))
+    if (g.iommu_group === iommu_group) return g;
+
+  return null;
+}
+
 function vfio_iommu_find_iommu_group(iommu: vfio_iommu, iommu_group: iommu_group | null): vfio_iommu_group | null {
+  for (const domain of list_for_each_entry(iommu.domain_list, vfio_domain, "next")) {
+    const group = find_iommu_group(domain, iommu_group);
+    if (group) return group;
+  }
+
   for (const group of list_for_each_entry(iommu.emulated_iommu_groups, vfio_iommu_group, "next"))
     if (group.iommu_group === iommu_group) return group;
   return null;
+}
+
+/** Whether the MSI window is the kernel's to choose. @base: where, then */
+function vfio_iommu_has_sw_msi(group_resv_regions: list_head, base: out<bigint>): boolean {
+  let ret = false;
+
+  for (const region of list_for_each_entry(group_resv_regions, iommu_resv_region, "list")) {
+    // A window that the hardware has counts more
+    if (region.type === IOMMU_RESV_MSI) {
+      ret = false;
+      break;
+    }
+
+    if (region.type === IOMMU_RESV_SW_MSI) {
+      base.value = region.start;
+      ret = true;
+    }
+  }
+
+  return ret;
+}
+
+function vfio_iommu_iova_insert(head: list_head, start: bigint, end: bigint): number {
+  const region = kmalloc(vfio_iova, GFP_KERNEL);
+  if (!region) return -ENOMEM;
+
+  INIT_LIST_HEAD(region.list);
+  region.start = start;
+  region.end = end;
+
+  list_add_tail(region.list, head);
+  return 0;
+}
+
+/** Whether an aperture has nothing in common with the present one, or leaves mappings out. */
+function vfio_iommu_aper_conflict(iommu: vfio_iommu, start: bigint, end: bigint): boolean {
+  const iova = iommu.iova_list;
+
+  if (list_empty(iova)) return false;
+
+  const first = list_first_entry(iova, vfio_iova, "list");
+  const last = list_last_entry(iova, vfio_iova, "list");
+  if (start > last.end || end < first.start) return true;
+
+  if (start > first.start) {
+    if (vfio_find_dma(iommu, first.start, start - first.start)) return true;
+  }
+
+  if (end < last.end) {
+    if (vfio_find_dma(iommu, end + 1n, last.end - end)) return true;
+  }
+
+  return false;
+}
+
+/** What has been found to be without conflict. */
+function vfio_iommu_aper_resize(iova: list_head, start: bigint, end: bigint): number {
+  if (list_empty(iova)) return vfio_iommu_iova_insert(iova, start, end);
+
+  for (const node of list_for_each_entry_safe(iova, vfio_iova, "list")) {
+    if (start < node.start) break;
+    if (start >= node.start && start < node.end) {
+      node.start = start;
+      break;
+    }
+    list_del(node.list);
+    kfree(node);
+  }
+
+  for (const node of list_for_each_entry_safe(iova, vfio_iova, "list")) {
+    if (end > node.end) continue;
+    if (end > node.start && end <= node.end) {
+      node.end = end;
+      continue;
+    }
+    list_del(node.list);
+    kfree(node);
+  }
+
+  return 0;
+}
+
+function vfio_iommu_resv_conflict(iommu: vfio_iommu, resv_regions: list_head): boolean {
+  for (const region of list_for_each_entry(resv_regions, iommu_resv_region, "list")) {
+    if (region.type === IOMMU_RESV_DIRECT_RELAXABLE) continue;
+
+    if (vfio_find_dma(iommu, region.start, region.length)) return true;
+  }
+
+  return false;
+}
+
+/** Takes reserved regions out of what may be mapped. */
+function vfio_iommu_resv_exclude(iova: list_head, resv_regions: list_head): number {
+  for (const resv of list_for_each_entry(resv_regions, iommu_resv_region, "list")) {
+    if (resv.type === IOMMU_RESV_DIRECT_RELAXABLE) continue;
+
+    const start = resv.start;
+    const end = U64(resv.start + resv.length - 1n);
+
+    for (const n of list_for_each_entry_safe(iova, vfio_iova, "list")) {
+      let ret = 0;
+
+      if (start > n.end || end < n.start) continue;
+
+      // What is left on both sides comes before it, and it goes
+      if (start > n.start) ret = vfio_iommu_iova_insert(n.list, n.start, start - 1n);
+      if (!ret && end < n.end) ret = vfio_iommu_iova_insert(n.list, end + 1n, n.end);
+      if (ret) return ret;
+
+      list_del(n.list);
+      kfree(n);
+    }
+  }
+
+  if (list_empty(iova)) return -EINVAL;
+
+  return 0;
+}
+
+function vfio_iommu_resv_free(resv_regions: list_head): void {
+  for (const n of list_for_each_entry_safe(resv_regions, iommu_resv_region, "list")) {
+    list_del(n.list);
+    kfree(n);
+  }
 }
 
 function vfio_iommu_iova_free(iova: list_head): void {
@@ -1147,12 +1902,44 @@ function vfio_iommu_iova_free(iova: list_head): void {
   }
 }
 
+function vfio_iommu_iova_get_copy(iommu: vfio_iommu, iova_copy: list_head): number {
+  for (const n of list_for_each_entry(iommu.iova_list, vfio_iova, "list")) {
+    const ret = vfio_iommu_iova_insert(iova_copy, n.start, n.end);
+    if (ret) {
+      vfio_iommu_iova_free(iova_copy);
+      return ret;
+    }
+  }
+
+  return 0;
+}
+
+function vfio_iommu_iova_insert_copy(iommu: vfio_iommu, iova_copy: list_head): void {
+  const iova = iommu.iova_list;
+
+  vfio_iommu_iova_free(iova);
+
+  list_splice_tail(iova_copy, iova);
+}
+
+function vfio_iommu_device_capable(dev: device, data: iommu_cap): number {
+  return device_iommu_capable(dev, data) ? 1 : 0;
+}
+
+function vfio_iommu_domain_alloc(dev: device, domain: vfio_domain): number {
+  domain.domain = iommu_domain_alloc(dev.bus);
+  return 1; // the first one will do
+}
+
 function* vfio_iommu_type1_attach_group(
   iommu_data: object | null,
   iommu_group: iommu_group | null,
   type: vfio_group_type,
 ): Sleeps<number> {
   const iommu = iommu_data as vfio_iommu;
+  const resv_msi_base = { value: 0n };
+  const iova_copy = LIST_HEAD();
+  const group_resv_regions = LIST_HEAD();
   let ret = -EBUSY;
 
   yield* mutex_lock(iommu.lock);
@@ -1177,8 +1964,125 @@ function* vfio_iommu_type1_attach_group(
       break out_unlock;
     }
 
-    pr_warn("%s: groups behind an IOMMU are not modelled\n", vfio_iommu_type1_attach_group.name);
-    ret = -EINVAL;
+    out_free_group: {
+      ret = -ENOMEM;
+      const domain = kzalloc(vfio_domain, GFP_KERNEL);
+      if (!domain) break out_free_group;
+
+      out_free_domain: {
+        // The bus of the first device, if there is one
+        ret = -EIO;
+        yield* iommu_group_for_each_dev(iommu_group!, domain, (dev) => vfio_iommu_domain_alloc(dev, domain));
+        if (!domain.domain) break out_free_domain;
+
+        out_domain: {
+          if (iommu.nesting) {
+            ret = iommu_enable_nesting(domain.domain);
+            if (ret) break out_domain;
+          }
+
+          ret = yield* iommu_attach_group(domain.domain, group.iommu_group!);
+          if (ret) break out_domain;
+
+          out_detach: {
+            const geo = domain.domain.geometry;
+            if (vfio_iommu_aper_conflict(iommu, geo.aperture_start, geo.aperture_end)) {
+              ret = -EINVAL;
+              break out_detach;
+            }
+
+            ret = yield* iommu_get_group_resv_regions(iommu_group!, group_resv_regions);
+            if (ret) break out_detach;
+
+            if (vfio_iommu_resv_conflict(iommu, group_resv_regions)) {
+              ret = -EINVAL;
+              break out_detach;
+            }
+
+            // The list stays as it is if anything fails: everything is done to a copy.
+            ret = vfio_iommu_iova_get_copy(iommu, iova_copy);
+            if (ret) break out_detach;
+
+            ret = vfio_iommu_aper_resize(iova_copy, geo.aperture_start, geo.aperture_end);
+            if (ret) break out_detach;
+
+            ret = vfio_iommu_resv_exclude(iova_copy, group_resv_regions);
+            if (ret) break out_detach;
+
+            const resv_msi = vfio_iommu_has_sw_msi(group_resv_regions, resv_msi_base);
+
+            INIT_LIST_HEAD(domain.group_list);
+            list_add(group.next, domain.group_list);
+
+            const msi_remap =
+              irq_domain_check_msi_remap() ||
+              (yield* iommu_group_for_each_dev(iommu_group!, null, (dev) =>
+                vfio_iommu_device_capable(dev, IOMMU_CAP_INTR_REMAP),
+              )) !== 0;
+
+            if (!p.allow_unsafe_interrupts && !msi_remap) {
+              pr_warn(
+                '%s: No interrupt remapping support.  Use the module param "allow_unsafe_interrupts" to enable VFIO IOMMU support on this platform\n',
+                vfio_iommu_type1_attach_group.name,
+              );
+              ret = -EPERM;
+              break out_detach;
+            }
+
+            // On Intel's platforms KVM then need not emulate wbinvd.
+            if (domain.domain.ops!.enforce_cache_coherency)
+              domain.enforce_cache_coherency = yield* either(domain.domain.ops!.enforce_cache_coherency(domain.domain));
+
+            done: {
+              // A domain of the same driver that is alike is taken instead, whatever the bus
+              for (const d of list_for_each_entry(iommu.domain_list, vfio_domain, "next")) {
+                if (
+                  d.domain!.ops === domain.domain.ops &&
+                  d.enforce_cache_coherency === domain.enforce_cache_coherency
+                ) {
+                  yield* iommu_detach_group(domain.domain, group.iommu_group!);
+                  if (!(yield* iommu_attach_group(d.domain!, group.iommu_group!))) {
+                    list_add(group.next, d.group_list);
+                    iommu_domain_free(domain.domain);
+                    kfree(domain);
+                    break done;
+                  }
+
+                  ret = yield* iommu_attach_group(domain.domain, group.iommu_group!);
+                  if (ret) break out_domain;
+                }
+              }
+
+              vfio_test_domain_fgsp(domain, iova_copy);
+
+              ret = yield* vfio_iommu_replay(iommu, domain);
+              if (ret) break out_detach;
+
+              if (resv_msi) {
+                ret = iommu_get_msi_cookie(domain.domain, resv_msi_base.value);
+                if (ret && ret !== -ENODEV) break out_detach;
+              }
+
+              list_add(domain.next, iommu.domain_list);
+              vfio_update_pgsize_bitmap(iommu);
+            }
+            vfio_iommu_iova_insert_copy(iommu, iova_copy);
+
+            // Such a group writes to memory by itself; it may say that it does so only where it has pinned pages.
+            iommu.num_non_pinned_groups++;
+            mutex_unlock(iommu.lock);
+            vfio_iommu_resv_free(group_resv_regions);
+
+            return 0;
+          }
+          yield* iommu_detach_group(domain.domain, group.iommu_group!);
+        }
+        iommu_domain_free(domain.domain);
+        vfio_iommu_iova_free(iova_copy);
+        vfio_iommu_resv_free(group_resv_regions);
+      }
+      kfree(domain);
+    }
     kfree(group);
   }
   mutex_unlock(iommu.lock);
@@ -1190,22 +2094,124 @@ function* vfio_iommu_unmap_unpin_all(iommu: vfio_iommu): Sleeps {
     yield* vfio_remove_dma(iommu, dma_of(node));
 }
 
+/** The last domain goes, and only what devices have pinned themselves stays locked. */
+function* vfio_iommu_unmap_unpin_reaccount(iommu: vfio_iommu): Sleeps {
+  for (let n = rb_first(iommu.dma_list); n; n = rb_next(n)) {
+    let locked = 0;
+    let unlocked = 0;
+
+    const dma = dma_of(n);
+    unlocked += yield* vfio_unmap_unpin(iommu, dma, false);
+    for (let p = rb_first(dma.pfn_list); p; p = rb_next(p)) {
+      const vpfn = vpfn_of(p);
+
+      if (!is_invalid_reserved_pfn(vpfn.pfn)) locked++;
+    }
+    yield* vfio_lock_acct(dma, locked - unlocked, true);
+  }
+}
+
+/** A domain has gone, which may have been what limited the addresses. */
+function vfio_iommu_aper_expand(iommu: vfio_iommu, iova_copy: list_head): void {
+  let start = 0n;
+  let end = U64_MAX;
+
+  if (list_empty(iova_copy)) return;
+
+  for (const domain of list_for_each_entry(iommu.domain_list, vfio_domain, "next")) {
+    const geo = domain.domain!.geometry;
+
+    if (geo.aperture_start > start) start = geo.aperture_start;
+    if (geo.aperture_end < end) end = geo.aperture_end;
+  }
+
+  list_first_entry(iova_copy, vfio_iova, "list").start = start;
+  list_last_entry(iova_copy, vfio_iova, "list").end = end;
+}
+
+/** A group has gone, and with it its reserved regions, unless others have them too: the list is made afresh. */
+function* vfio_iommu_resv_refresh(iommu: vfio_iommu, iova_copy: list_head): Sleeps<number> {
+  const resv_regions = LIST_HEAD();
+  let ret = 0;
+
+  if (list_empty(iova_copy)) return -EINVAL;
+
+  done: {
+    for (const d of list_for_each_entry(iommu.domain_list, vfio_domain, "next")) {
+      for (const g of list_for_each_entry(d.group_list, vfio_iommu_group, "next")) {
+        ret = yield* iommu_get_group_resv_regions(g.iommu_group!, resv_regions);
+        if (ret) break done;
+      }
+    }
+
+    const start = list_first_entry(iova_copy, vfio_iova, "list").start;
+    const end = list_last_entry(iova_copy, vfio_iova, "list").end;
+
+    vfio_iommu_iova_free(iova_copy);
+
+    ret = vfio_iommu_aper_resize(iova_copy, start, end);
+    if (ret) break done;
+
+    ret = vfio_iommu_resv_exclude(iova_copy, resv_regions);
+  }
+  vfio_iommu_resv_free(resv_regions);
+  return ret;
+}
+
 function* vfio_iommu_type1_detach_group(iommu_data: object | null, iommu_group: iommu_group | null): Sleeps {
   const iommu = iommu_data as vfio_iommu;
   let update_dirty_scope = false;
+  const iova_copy = LIST_HEAD();
 
   yield* mutex_lock(iommu.lock);
-  for (const group of list_for_each_entry(iommu.emulated_iommu_groups, vfio_iommu_group, "next")) {
-    if (group.iommu_group !== iommu_group) continue;
-    update_dirty_scope = !group.pinned_page_dirty_scope;
-    list_del(group.next);
-    kfree(group);
+  detach_group_done: {
+    for (const group of list_for_each_entry(iommu.emulated_iommu_groups, vfio_iommu_group, "next")) {
+      if (group.iommu_group !== iommu_group) continue;
+      update_dirty_scope = !group.pinned_page_dirty_scope;
+      list_del(group.next);
+      kfree(group);
 
-    if (list_empty(iommu.emulated_iommu_groups) && list_empty(iommu.domain_list)) {
-      WARN_ON(!list_empty(iommu.device_list));
-      yield* vfio_iommu_unmap_unpin_all(iommu);
+      if (list_empty(iommu.emulated_iommu_groups) && list_empty(iommu.domain_list)) {
+        WARN_ON(!list_empty(iommu.device_list));
+        yield* vfio_iommu_unmap_unpin_all(iommu);
+      }
+      break detach_group_done;
     }
-    break;
+
+    // The list stays as it is if anything fails
+    vfio_iommu_iova_get_copy(iommu, iova_copy);
+
+    for (const domain of list_for_each_entry(iommu.domain_list, vfio_domain, "next")) {
+      const group = find_iommu_group(domain, iommu_group);
+      if (!group) continue;
+
+      yield* iommu_detach_group(domain.domain!, group.iommu_group!);
+      update_dirty_scope = !group.pinned_page_dirty_scope;
+      list_del(group.next);
+      kfree(group);
+
+      // Owning a group is what allows mapping: a domain without groups goes, and with the last one all mappings go, unless
+      // emulated groups are left.
+      if (list_empty(domain.group_list)) {
+        if (list_is_singular(iommu.domain_list)) {
+          if (list_empty(iommu.emulated_iommu_groups)) {
+            WARN_ON(!list_empty(iommu.device_list));
+            yield* vfio_iommu_unmap_unpin_all(iommu);
+          } else {
+            yield* vfio_iommu_unmap_unpin_reaccount(iommu);
+          }
+        }
+        iommu_domain_free(domain.domain!);
+        list_del(domain.next);
+        kfree(domain);
+        vfio_iommu_aper_expand(iommu, iova_copy);
+        vfio_update_pgsize_bitmap(iommu);
+      }
+      break;
+    }
+
+    if (!(yield* vfio_iommu_resv_refresh(iommu, iova_copy))) vfio_iommu_iova_insert_copy(iommu, iova_copy);
+    else vfio_iommu_iova_free(iova_copy);
   }
 
   // With one group less that cannot tell, the others' bitmaps may become exact
@@ -1249,6 +2255,16 @@ function vfio_iommu_type1_open(arg: bigint): Sleeps<object | null> {
   return ready(iommu);
 }
 
+function* vfio_release_domain(domain: vfio_domain): Sleeps {
+  for (const group of list_for_each_entry_safe(domain.group_list, vfio_iommu_group, "next")) {
+    yield* iommu_detach_group(domain.domain!, group.iommu_group!);
+    list_del(group.next);
+    kfree(group);
+  }
+
+  iommu_domain_free(domain.domain!);
+}
+
 function* vfio_iommu_type1_release(iommu_data: object | null): Sleeps {
   const iommu = iommu_data as vfio_iommu;
 
@@ -1259,17 +2275,27 @@ function* vfio_iommu_type1_release(iommu_data: object | null): Sleeps {
 
   yield* vfio_iommu_unmap_unpin_all(iommu);
 
+  for (const domain of list_for_each_entry_safe(iommu.domain_list, vfio_domain, "next")) {
+    yield* vfio_release_domain(domain);
+    list_del(domain.next);
+    kfree(domain);
+  }
+
   vfio_iommu_iova_free(iommu.iova_list);
 
   kfree(iommu);
 }
 
-/** No domain that would not. */
 function* vfio_domains_have_enforce_cache_coherency(iommu: vfio_iommu): Sleeps<number> {
-  const ret = 1;
+  let ret = 1;
 
   yield* mutex_lock(iommu.lock);
-  BUG_ON(!list_empty(iommu.domain_list));
+  for (const domain of list_for_each_entry(iommu.domain_list, vfio_domain, "next")) {
+    if (!domain.enforce_cache_coherency) {
+      ret = 0;
+      break;
+    }
+  }
   mutex_unlock(iommu.lock);
 
   return ret;
@@ -1679,13 +2705,18 @@ function* vfio_iommu_type1_group_iommu_domain(
   iommu_data: object | null,
   iommu_group: iommu_group | null,
 ): Sleeps<iommu_domain> {
-  const domain: iommu_domain = ERR_PTR(-ENODEV);
+  let domain: iommu_domain = ERR_PTR(-ENODEV);
   const iommu = iommu_data as vfio_iommu | null;
 
   if (!iommu || !iommu_group) return ERR_PTR(-EINVAL);
 
   yield* mutex_lock(iommu.lock);
-  BUG_ON(!list_empty(iommu.domain_list));
+  for (const d of list_for_each_entry(iommu.domain_list, vfio_domain, "next")) {
+    if (find_iommu_group(d, iommu_group)) {
+      domain = d.domain!;
+      break;
+    }
+  }
   mutex_unlock(iommu.lock);
 
   return domain;
@@ -1729,5 +2760,5 @@ function* vfio_iommu_type1_cleanup(): Sleeps {
 module_init(vfio_iommu_type1_init);
 module_exit(vfio_iommu_type1_cleanup);
 
-MODULE_VERSION("0.2");
+MODULE_VERSION(DRIVER_VERSION);
 MODULE_LICENSE("GPL v2");

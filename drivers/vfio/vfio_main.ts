@@ -106,6 +106,7 @@ import {
   ready,
   type Sleeps,
   sizeof,
+  type Spins,
 } from "#linux/types.ts";
 import { copy_from_user, copy_to_user, get_user, strndup_user } from "#linux/uaccess.ts";
 import {
@@ -960,11 +961,11 @@ const vfio_group_fops: file_operations = {
 };
 
 /** Wakes the device up, if its driver has power management. @return 0 or -EIO */
-function vfio_device_pm_runtime_get(device: vfio_device): number {
+function* vfio_device_pm_runtime_get(device: vfio_device): Sleeps<number> {
   const dev = device.dev!;
 
   if (dev.driver && dev.driver.pm) {
-    const ret = pm_runtime_resume_and_get(dev);
+    const ret = yield* pm_runtime_resume_and_get(dev);
     if (ret) {
       dev_info_ratelimited(dev, "vfio: runtime resume failed %d\n", ret);
       return -EIO;
@@ -974,10 +975,10 @@ function vfio_device_pm_runtime_get(device: vfio_device): number {
   return 0;
 }
 
-function vfio_device_pm_runtime_put(device: vfio_device): void {
+function* vfio_device_pm_runtime_put(device: vfio_device): Spins {
   const dev = device.dev!;
 
-  if (dev.driver && dev.driver.pm) pm_runtime_put(dev);
+  if (dev.driver && dev.driver.pm) yield* pm_runtime_put(dev);
 }
 
 // The device's file
@@ -1352,7 +1353,7 @@ function* vfio_ioctl_device_feature(device: vfio_device, arg: bigint): Sleeps<nu
 function* vfio_device_fops_unl_ioctl(filep: file, cmd: number, arg: bigint): Sleeps<number> {
   const device = filep.private_data as vfio_device;
 
-  let ret = vfio_device_pm_runtime_get(device);
+  let ret = yield* vfio_device_pm_runtime_get(device);
   if (ret) return ret;
 
   switch (cmd) {
@@ -1367,7 +1368,7 @@ function* vfio_device_fops_unl_ioctl(filep: file, cmd: number, arg: bigint): Sle
       break;
   }
 
-  vfio_device_pm_runtime_put(device);
+  yield* vfio_device_pm_runtime_put(device);
   return ret;
 }
 

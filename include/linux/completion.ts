@@ -8,6 +8,8 @@ import { spinlock } from "./spinlock.ts";
 export class swait_queue_head extends struct("swait_queue_head", {
   lock: embed(() => spinlock),
   task_list: opaque((): task_struct[] => [], 16),
+  /** Off the list, and not run since. Only for the checker: it takes no room. */
+  woken: opaque((): task_struct[] => [], 0),
 }) {}
 
 export class completion extends struct("completion", {
@@ -28,6 +30,8 @@ export {
   wait_for_completion,
   wait_for_completion_interruptible,
   wait_for_completion_interruptible_timeout,
+  wait_for_completion_io,
+  wait_for_completion_io_timeout,
   wait_for_completion_killable,
   wait_for_completion_killable_timeout,
   wait_for_completion_state,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// dup: devices; without device links, device tree, power management and managed resources
-import { bool, embed, fn, opaque, ptr, type Sleeps, str, struct, u32, u64 } from "./types.ts";
+// dup: devices; without device links and system sleep
+import { bool, embed, fn, opaque, ptr, type Sleeps, str, struct, u32, u64, ulong } from "./types.ts";
 export {
   DEVICE_ATTR,
   DEVICE_ATTR_ADMIN_RW,
@@ -16,7 +16,11 @@ import { type kobj_uevent_env, kobject, kobject_name } from "./kobject.ts";
 import { lockdep_assert_held } from "./lockdep.ts";
 import { mutex, mutex_is_locked, mutex_lock, mutex_lock_interruptible, mutex_trylock, mutex_unlock } from "./mutex.ts";
 import type { dev_iommu, iommu_group } from "./iommu.ts";
-import type { dev_pm_ops } from "./pm.ts";
+import type { irq_domain } from "./irqdomain.ts";
+import { list_head } from "./list.ts";
+import type { device_node } from "./of.ts";
+import { dev_pm_info, type dev_pm_ops } from "./pm.ts";
+import { spinlock_t } from "./spinlock.ts";
 import type { bus_type } from "./device/bus.ts";
 import type { class_ } from "./device/class.ts";
 import type { device_driver } from "./device/driver.ts";
@@ -36,6 +40,18 @@ export interface device_type {
   readonly pm?: dev_pm_ops;
 }
 
+export class device_dma_parameters extends struct("device_dma_parameters", {
+  max_segment_size: u32(),
+  min_align_mask: u32(),
+  segment_boundary_mask: ulong(),
+}) {}
+
+/** Where the message-signalled interrupts of a device come from. */
+export class dev_msi_info extends struct("dev_msi_info", {
+  domain: ptr<irq_domain>(),
+  data: ptr<object>(),
+}) {}
+
 export class device extends struct("device", {
   kobj: embed(() => kobject),
   parent: ptr<device>(),
@@ -51,13 +67,22 @@ export class device extends struct("device", {
   driver_data: ptr<object>(),
   mutex: embed(() => mutex),
 
+  power: embed(() => dev_pm_info),
+
+  msi: embed(() => dev_msi_info),
   dma_ops: ptr<object>(),
   dma_mask: ptr<{ value: bigint }>(),
   coherent_dma_mask: u64(),
   bus_dma_limit: u64(),
+  dma_parms: ptr<device_dma_parameters>(),
+
+  of_node: ptr<device_node>(),
 
   devt: u32(),
   id: u32(),
+
+  devres_lock: embed(() => spinlock_t),
+  devres_head: embed(() => list_head),
 
   class: ptr<class_>(),
   groups: opaque<attribute_groups | null>(() => null),
@@ -90,6 +115,13 @@ export const dev_set_uevent_suppress = (dev: device, val: boolean): void => {
   dev.kobj.uevent_suppress = val;
 };
 export const dev_get_uevent_suppress = (dev: device): boolean => dev.kobj.uevent_suppress;
+
+export const dev_get_msi_domain = (dev: device): irq_domain | null => dev.msi.domain;
+export const dev_set_msi_domain = (dev: device, d: irq_domain | null): void => {
+  dev.msi.domain = d;
+};
+/** No memory nodes: NUMA_NO_NODE. */
+export const dev_to_node = (_dev: device): number => -1;
 
 export const device_lock = (dev: device): Sleeps => mutex_lock(dev.mutex);
 export const device_lock_interruptible = (dev: device): Sleeps<number> => mutex_lock_interruptible(dev.mutex);
@@ -163,6 +195,22 @@ export {
   device_release_driver,
   driver_attach,
 } from "../../drivers/base/dd.ts";
+export {
+  devm_kcalloc,
+  devm_kfree,
+  devm_kmalloc,
+  devm_kmalloc_array,
+  devm_kzalloc,
+  devres_add,
+  devres_alloc,
+  devres_destroy,
+  devres_find,
+  devres_free,
+  devres_release,
+  devres_remove,
+  type dr_match_t,
+  type dr_release_t,
+} from "../../drivers/base/devres.ts";
 export * from "./device/bus.ts";
 export * from "./device/class.ts";
 export * from "./device/driver.ts";

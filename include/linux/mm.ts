@@ -11,6 +11,7 @@ export {
 } from "../../kernel/mm/page_size.ts";
 export {
   __free_page,
+  __free_pages,
   alloc_page,
   alloc_pages,
   get_page,
@@ -85,3 +86,10 @@ export {
 export { __account_locked_vm, kthread_unuse_mm, kthread_use_mm } from "../../kernel/mm/locked_vm.ts";
 export { kvfree, kvmalloc, kvzalloc } from "../../kernel/mm/util.ts";
 export { handle_mm_fault, vm_insert_page } from "../../kernel/mm/memory.ts";
+export {
+  FAULT_FLAG_REMOTE,
+  FAULT_FLAG_WRITE,
+  fixup_user_fault,
+  follow_pte,
+  type followed_pte,
+} from "../../kernel/mm/follow.ts";

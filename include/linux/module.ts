@@ -36,6 +36,7 @@ export {
   try_module_get,
 } from "../../kernel/module/refcount.ts";
 export { delete_module, find_module, finit_module, set_link_table } from "../../kernel/module/main.ts";
+export { symbol_get, symbol_put } from "../../kernel/module/symbol.ts";
 export { module_kobj, module_kobject_of, module_kset } from "../../kernel/module/sysfs.ts";
 export { modprobe, request_module } from "../../kernel/module/kmod.ts";
 

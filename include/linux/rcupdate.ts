@@ -2,6 +2,7 @@
 // custom: read-copy-update
 export {
   call_rcu,
+  init_rcu_head,
   kfree_rcu,
   rcu_barrier,
   rcu_read_lock,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** Options of the configuration that the two machines differ in. Set at power-on; a leaf. */
+/** Options of the configuration that machines differ in. Set at power-on; a leaf. */
 export const kconfig = {
   /** s390 has none: it suspends nothing. */
   CONFIG_PM: false,
+  /** A list that is none any more stops the task instead of warning, as distributions have it. */
+  CONFIG_BUG_ON_DATA_CORRUPTION: false,
 };

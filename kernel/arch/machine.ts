@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Power-on, running, power-off: the machine as the tools see it. */
 import { reset_statics } from "../boot.ts";
+import { checkers } from "../checkers.ts";
 import { kcsan_init } from "../kcsan/access.ts";
 import { byte_order } from "../lib/bytestruct.ts";
+import { restart_object_ids } from "../lib/struct.ts";
 import { arm_faults } from "../lib/fault-inject.ts";
 import { type kernel_report, oops, reports } from "../panic.ts";
 import { kernel_log, type log_line } from "../printk.ts";
+import { outside_init } from "../outside.ts";
+import { footprint_init } from "../mm/footprint.ts";
+import { footprint, touch_everything } from "../sched/footprint.ts";
 import { check_hung_tasks, report_deadlock } from "../hung_task.ts";
 import { create_task, start_cpus, step } from "../sched/core.ts";
 import { run_to_block, type schedule, set_schedule } from "../sched/decide.ts";
@@ -16,17 +21,27 @@ import { clock, NSEC_PER_SEC } from "../time/clock.ts";
 import { advance_clock, run_expired } from "../time/timer.ts";
 import { run_initcalls } from "../init.ts";
 import { kconfig } from "./kconfig.ts";
+import { type pci_plan, set_pci_plan } from "./x86/pci_host.ts";
+import { type ap_plan, ap_power_on } from "./s390/ap.ts";
 
 export interface boot_options {
   /** Default 2. */
   readonly cpus?: number;
   /** Default s390x, which is big-endian. */
   readonly arch?: "s390x" | "x86_64";
+  /** What is on the PCI bus of an x86_64 machine. Default nothing. */
+  readonly pci?: readonly pci_plan[];
+  /** Crypto adapters of an s390 machine; none if not given, nor the instructions for them. */
+  readonly ap?: ap_plan;
   readonly schedule?: schedule;
   /** Look for data races: every access is recorded, which costs. Changes nothing else. Default false. */
   readonly kcsan?: boolean;
   /** Keep the stacks of accesses to these only, by the name that a report gives after `member:`. Default: of all. */
   readonly kcsan_stacks_of?: ReadonlySet<string>;
+  /** CONFIG_BUG_ON_DATA_CORRUPTION. Default false: a run that goes on finds more. */
+  readonly bug_on_data_corruption?: boolean;
+  /** False switches all checkers off, and the stacks with them: for measuring what they cost. Default true. */
+  readonly checkers?: boolean;
   /** Steps after which a run is given up as endless. Default 2 000 000. */
   readonly max_steps?: number;
   /** Virtual seconds after which it is given up. Default 3600. */
@@ -38,6 +53,8 @@ export interface boot_options {
   readonly stacks?: boolean;
   /** Failures that the schedule may choose once the machine is up, of calls made by any task. Default 0. */
   readonly faults?: number;
+  /** What the outside may do counts among them: kernel/outside.ts. Default false: only what the scenario does happens. */
+  readonly outside?: boolean;
 }
 
 /**
@@ -51,14 +68,21 @@ const power = { halted: false, died: false };
 
 /** Switches the machine on: fresh statics, virtual time 0, initcalls run. @throws if an initcall oopses */
 export function boot(options: boot_options = {}): outcome {
-  captured_stacks.kept = options.stacks ?? true;
+  checkers.on = options.checkers ?? true;
+  captured_stacks.kept = checkers.on && (options.stacks ?? true);
   captured_stacks.missed = false;
+  restart_object_ids();
   reset_statics();
   kcsan_init(false);
+  footprint_init(null);
+  outside_init(false);
   power.halted = false;
   power.died = false;
   byte_order.little_endian = options.arch === "x86_64";
+  ap_power_on(options.ap ?? null);
   kconfig.CONFIG_PM = options.arch === "x86_64";
+  kconfig.CONFIG_BUG_ON_DATA_CORRUPTION = options.bug_on_data_corruption ?? false;
+  set_pci_plan(options.pci ?? []);
   limits.max_steps = options.max_steps ?? 2_000_000;
   limits.max_seconds = options.max_seconds ?? 3600;
   set_schedule(run_to_block);
@@ -70,6 +94,8 @@ export function boot(options: boot_options = {}): outcome {
   if (options.faults) arm_faults(options.faults, { all_tasks: true });
   // Initcalls run before there is anything to interfere with.
   set_schedule(options.schedule ?? run_to_block);
+  footprint_init(options.schedule?.watcher ?? null);
+  outside_init(options.outside === true);
   return up;
 }
 
@@ -80,6 +106,8 @@ export function spawn(comm: string, body: Sleeps, flags = 0, daemon = false): ta
 
 /** Stops the machine where it stands; run() returns. For reboot and power-off. */
 export function halt(): void {
+  // Nobody does anything after it.
+  touch_everything();
   power.halted = true;
 }
 
@@ -92,6 +120,11 @@ function unfinished(): task_struct[] {
  * Virtual time only passes while somebody who is to end is still there: daemons' timers alone keep nobody up.
  */
 export function run(until: () => boolean = () => false): outcome {
+  const end = run_until(until);
+  footprint.watcher?.pause();
+  return end;
+}
+function run_until(until: () => boolean): outcome {
   for (let steps = 0; !power.halted; steps++) {
     if (until()) return "done";
     if (steps > limits.max_steps) return "endless";
@@ -105,6 +138,7 @@ export function run(until: () => boolean = () => false): outcome {
       return "oops";
     }
     if (unfinished().length === 0) return "done";
+    footprint.watcher?.barrier();
     if (!advance_clock()) {
       report_deadlock(unfinished());
       return "deadlock";

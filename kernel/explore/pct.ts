@@ -5,7 +5,7 @@
  * Source: Burckhardt and others, "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", 2010
  */
 import type { decision_kind, schedule } from "../sched/decide.ts";
-import { DEFAULT_ODDS, prng } from "./random.ts";
+import { DEFAULT_ODDS, type odds, prng } from "./random.ts";
 
 class pct_schedule_ implements schedule {
   readonly interferes = true;
@@ -16,7 +16,10 @@ class pct_schedule_ implements schedule {
   #lowest = 0;
   #asked = 0;
 
-  constructor(seed: number, depth: number, length: number) {
+  readonly #odds: odds;
+
+  constructor(seed: number, depth: number, length: number, how: odds) {
+    this.#odds = how;
     this.#numbers = new prng(seed);
     for (let i = 1; i < depth; i++) this.#change_at.add(this.#numbers.below(Math.max(1, length)));
   }
@@ -37,7 +40,7 @@ class pct_schedule_ implements schedule {
     const at = this.#asked++;
     if (kind !== "switch") {
       // What is not about tasks has no priorities.
-      return this.#numbers.chance(DEFAULT_ODDS[kind]) ? 1 + this.#numbers.below(n - 1) : 0;
+      return this.#numbers.chance(this.#odds[kind]) ? 1 + this.#numbers.below(n - 1) : 0;
     }
     if (this.#change_at.has(at)) this.#priorities.set(label(this.#highest(n, label)), --this.#lowest);
     return this.#highest(n, label);
@@ -46,8 +49,9 @@ class pct_schedule_ implements schedule {
 
 /**
  * A schedule for one run.
- * @seed: any integer; @depth: points of change and one more, at least 1; @length: questions that a run asks, about
+ * @seed: any integer; @depth: points of change and one more, at least 1; @length: questions that a run asks, about;
+ * @how: odds that differ from the default ones, for questions other than who goes on
  */
-export function pct_schedule(seed: number, depth: number, length: number): schedule {
-  return new pct_schedule_(seed, depth, length);
+export function pct_schedule(seed: number, depth: number, length: number, how: Partial<odds> = {}): schedule {
+  return new pct_schedule_(seed, depth, length, { ...DEFAULT_ODDS, ...how });
 }

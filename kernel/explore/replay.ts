@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Writing down what a schedule decided, and deciding the same again. Only what differs from the quiet way is kept. */
-import type { decision_kind, schedule } from "../sched/decide.ts";
+import type { decision_kind, schedule, step_watcher } from "../sched/decide.ts";
 
 /** The `at`-th question of the run, counted from 0, was answered with `choice`, which is not 0. */
 export interface decision {
@@ -19,6 +19,9 @@ export class recording_schedule implements schedule {
   }
   get interferes(): boolean {
     return this.#inner.interferes;
+  }
+  get watcher(): step_watcher | undefined {
+    return this.#inner.watcher;
   }
   decide(kind: decision_kind, n: number, label: (i: number) => string): number {
     const choice = this.#inner.decide(kind, n, label);

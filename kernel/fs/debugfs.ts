@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * debugfs, at /sys/kernel/debug. Directories and files with operations; the ready-made files for numbers and blobs, links and
+ * debugfs, at /sys/kernel/debug. Directories and files with operations, and those of debugfs_files.ts; blobs, links and
  * automounts are not here, and a file that is open while it is removed goes on working.
  */
 import { ERR_PTR } from "#linux/err.ts";
@@ -54,6 +54,13 @@ export function debugfs_create_dir(name: string, parent: tree_entry | null): tre
   return usable(dir) ? new tree_entry(name, 0o755, dir) : dir;
 }
 EXPORT_SYMBOL_GPL(debugfs_create_dir);
+
+/** @return what is called `name` in `parent`, or NULL. Context: process, may sleep. Source: fs/debugfs/inode.c */
+export function debugfs_lookup(name: string, parent: tree_entry | null): tree_entry | null {
+  might_sleep();
+  return (usable(parent) ?? s.root).children.get(name) ?? null;
+}
+EXPORT_SYMBOL_GPL(debugfs_lookup);
 
 /** Removes a file, or a directory with all that is in it; NULL and error pointers are allowed. Context: process, may sleep. Source: fs/debugfs/inode.c */
 export function debugfs_remove(dentry: tree_entry | null): void {

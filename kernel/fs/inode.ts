@@ -6,10 +6,10 @@ import { inode } from "#linux/fs.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import { INIT_LIST_HEAD } from "#linux/list.ts";
 import { S_IFCHR, S_IFMT } from "#linux/stat.ts";
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import type { Sleeps } from "../sched/types.ts";
 
-const s = per_boot(() => ({ next_ino: 1n }));
+const s = per_boot_books(() => ({ next_ino: 1n }));
 
 /** @mode: type and permissions. @return an inode with one reference, or NULL. Any context. Source: fs/inode.c */
 export function new_inode(mode: number): inode | null {

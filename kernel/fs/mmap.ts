@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Address spaces as system calls see them: mapping devices, and what of a mapping has to be closed. */
-import { EACCES, EBADF, EINVAL, ENODEV, ENOMEM, EOVERFLOW } from "#linux/errno.ts";
+import { EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM, EOVERFLOW } from "#linux/errno.ts";
 import { file, FMODE_READ, FMODE_WRITE, get_file } from "#linux/fs.ts";
 import {
   current_mm,
+  find_vma,
   get_unmapped_area,
   insert_vm_struct,
   mm_alloc,
@@ -104,6 +105,31 @@ export function* ksys_mmap(len: number, prot: number, flags: number, fd: number,
     up_write(mm.mmap_lock);
   }
   if (f) fput(f);
+  return ret;
+}
+
+/**
+ * mmap(2) of anonymous memory with MAP_FIXED_NOREPLACE.
+ * @addr: of a page; @len: bytes. @return the address, -EINVAL, -EEXIST where something is. Context: process. Source: mm/mmap.c
+ */
+export function* ksys_mmap_fixed(addr: bigint, len: number, prot: number): Sleeps<bigint> {
+  const mm = current_mm()!;
+  if (addr & BigInt(PAGE_SIZE - 1) || !len) return BigInt(-EINVAL);
+  const end = addr + BigInt(page_up(len));
+  yield* down_write(mm.mmap_lock);
+  const next = find_vma(mm, addr);
+  let ret = BigInt(-EEXIST);
+  if (!next || next.vm_start >= end) {
+    const vma = new vm_area_struct();
+    vma.vm_start = addr;
+    vma.vm_end = end;
+    vma.vm_flags = BigInt(
+      prot & (PROT_READ | PROT_WRITE) ? (prot & PROT_WRITE ? VM_READ | VM_WRITE : VM_READ) : VM_NONE,
+    );
+    insert_vm_struct(mm, vma);
+    ret = addr;
+  }
+  up_write(mm.mmap_lock);
   return ret;
 }
 

@@ -15,7 +15,7 @@ import { current, type task_struct } from "../sched/task.ts";
 import { ready_int, type Sleeps } from "../sched/types.ts";
 import { copy_signal } from "../signal.ts";
 import { new_files, set_files } from "./file.ts";
-import { dup_mm, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from "./mmap.ts";
+import { dup_mm, ksys_mmap_fixed, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from "./mmap.ts";
 import type { pollfd } from "./select.ts";
 import { syscalls } from "./syscalls.ts";
 
@@ -23,6 +23,7 @@ import { syscalls } from "./syscalls.ts";
 import "./console.ts";
 import "./debugfs.ts";
 import "./devtmpfs.ts";
+import "./mem.ts";
 import "./misc.ts";
 import "./proc.ts";
 import "./sysfs_root.ts";
@@ -94,6 +95,10 @@ export class user_process extends syscalls {
   /** Fresh memory, zeroed. @n: bytes. @return its address, or errno */
   alloc(n: number): Sleeps<bigint> {
     return this.mmap(n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+  }
+  /** The same at a place where nothing is yet. @return its address or errno */
+  alloc_at(addr: bigint, n: number, prot = PROT_READ | PROT_WRITE): Sleeps<bigint> {
+    return this.syscall(() => ksys_mmap_fixed(addr, n, prot), "mmap");
   }
   /** Memory that the next such call uses again. */
   private *scratch(n: number): Sleeps<bigint> {

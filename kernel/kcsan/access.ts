@@ -4,7 +4,7 @@
  * last, and every allocated object which contexts have been in it. Source: kernel/kcsan/core.c, for what it means; Linux
  * finds its races by stalling one side, here the order itself is looked at.
  */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { access, type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
 import { is_bytes, kasan_check_range, member_range, watch_accesses } from "../mm/kasan.ts";
 import { type mem_object, STATIC_MEMORY } from "../mm/object.ts";
@@ -63,7 +63,7 @@ const KEPT = 8;
 const STACK_DEPTH = 10;
 const FREE_STACK_DEPTH = 28;
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   members: new WeakMap<kobj_memory, Map<string, memory_access[]>>(),
   bytes: new WeakMap<ArrayBufferLike, Map<number, memory_access[]>>(),
   /** Last access of each context to an allocated object. */

@@ -4,7 +4,7 @@
  * the synchronising primitives carry from one to the other. Everything here does nothing while the checker is off.
  * Source of the rules: tools/memory-model/Documentation/, Documentation/atomic_t.txt, refcount-vs-atomic.rst.
  */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { sched, type task_struct } from "../sched/task.ts";
 
 /** How far each context had come, by its number. */
@@ -24,7 +24,7 @@ export type channel = "main" | "readers" | "runs";
 /** Whether the checker is on; looked at by every hook before anything else. */
 export const kcsan = { on: false };
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   next_id: 1,
   /** Contexts of each task: its own, and those that have interrupted it, innermost last. */
   contexts: new WeakMap<task_struct, context[]>(),

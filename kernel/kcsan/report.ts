@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** KCSAN's words. Source: kernel/kcsan/report.c, print_report() */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { addr_of } from "../lib/struct.ts";
 import type { mem_object } from "../mm/object.ts";
-import { current_name, report } from "../panic.ts";
+import { dump_stack_print_info, report } from "../panic.ts";
 import { LOGLEVEL_ERR, printk } from "../printk.ts";
-import { smp_processor_id } from "../sched/task.ts";
-import { format_frame, format_place, type stack_frame } from "../stacktrace.ts";
+import { format_call, format_place, type stack_frame } from "../stacktrace.ts";
 import type { memory_access } from "./access.ts";
 import type { context } from "./order.ts";
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   /** One report for each pair of places and each member. */
   reported: new Set<string>(),
 }));
@@ -21,7 +20,7 @@ function px(addr: number): string {
   return `0x${addr.toString(16).padStart(16, "0")}`;
 }
 function trace(stack: () => readonly stack_frame[]): string[] {
-  return stack().map((f) => ` ${format_frame(f)}`);
+  return stack().map((f) => ` ${format_call(f)}`);
 }
 function access_type(a: memory_access): string {
   return `${a.write ? "write" : "read"}${a.marked ? " (marked)" : ""}`;
@@ -38,7 +37,6 @@ function say(bug: string, one: string, other: string, what: string, details: rea
   const key = `${title} ${what}`;
   if (s.reported.has(key)) return;
   s.reported.add(key);
-  const { pid, comm } = current_name();
   const text = [
     title,
     "",
@@ -46,7 +44,7 @@ function say(bug: string, one: string, other: string, what: string, details: rea
     `member: ${what}`,
     "",
     "Reported by Kernel Concurrency Sanitizer on:",
-    `CPU: ${smp_processor_id()} PID: ${pid} Comm: ${comm}`,
+    dump_stack_print_info(),
   ].join("\n");
   printk(LOGLEVEL_ERR, "%s\n", LINE);
   report({ checker: "kcsan", title, text, level: LOGLEVEL_ERR });

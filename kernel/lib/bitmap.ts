@@ -148,6 +148,19 @@ export function bitmap_and(dst: bitmap, a: bitmap, b: bitmap, bits: number): boo
   for (let i = 0; i < BITS_TO_LONGS(bits); i++) dst.set(i, a.at(i) & b.at(i));
   return !bitmap_empty(dst, bits);
 }
+/** dst = a & ~b. @return whether anything is left */
+export function bitmap_andnot(dst: bitmap, a: bitmap, b: bitmap, bits: number): boolean {
+  for (let i = 0; i < BITS_TO_LONGS(bits); i++) dst.set(i, a.at(i) & ~b.at(i));
+  return !bitmap_empty(dst, bits);
+}
+export function bitmap_equal(a: bitmap, b: bitmap, bits: number): boolean {
+  for (let nr = 0; nr < bits; nr++) if (read(a, nr) !== read(b, nr)) return false;
+  return true;
+}
+export function bitmap_intersects(a: bitmap, b: bitmap, bits: number): boolean {
+  for (let nr = 0; nr < bits; nr++) if (read(a, nr) && read(b, nr)) return true;
+  return false;
+}
 /** dst = src << shift, within `bits`. */
 export function bitmap_shift_left(dst: bitmap, src: bitmap, shift: number, bits: number): void {
   for (let nr = bits - 1; nr >= 0; nr--) write(dst, nr, nr >= shift && read(src, nr - shift));

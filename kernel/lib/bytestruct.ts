@@ -146,6 +146,11 @@ export class byte_layout implements struct_layout {
   }
 }
 
+/** Bytes of memory that has notes on what is written were written; set by the checker that keeps them. */
+export const written = {
+  mark: (_of: byte_memory, _at: number, _n: number): void => {},
+};
+
 export abstract class bytestruct_base extends memory_of_bytes implements byte_memory {}
 
 function has_members<F extends byte_fields>(made: new () => bytestruct_base, members: F): made is byte_class<F> {
@@ -179,7 +184,10 @@ function make<F extends byte_fields>(name: string, members: F, union: boolean): 
         set(this: byte_memory, v: unknown) {
           if (access.armed || this.$mem.freed) access.check(this, member, true);
           if (at() + f.width() > this.$view.byteLength) bounds.check_bytes(this, at(), f.width(), true);
-          else set(this, at(), v);
+          else {
+            set(this, at(), v);
+            if (this.$mem.unwritten) written.mark(this, at(), f.width());
+          }
         },
       }),
     });

@@ -3,7 +3,7 @@
  * Fault injection: which of the calls that may fail does fail. Two ways to say so, both from outside the kernel: the
  * n-th one (fail-nth), or one that the schedule chooses (a budget). Source: lib/fault-inject.c
  */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { LOGLEVEL_NOTICE, printk } from "../printk.ts";
 import { decide } from "../sched/decide.ts";
 import { in_task, sched, type task_struct } from "../sched/task.ts";
@@ -29,7 +29,7 @@ export interface fault_injection {
 
 const MAKE_IT_FAIL = Symbol("make-it-fail");
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   /** Which kinds are counted and may fail. */
   attrs: new Set<fault_attr_name>(["failslab"]),
   /** True: of all tasks; false: only of those marked with make_it_fail(). */
@@ -77,6 +77,14 @@ export function arm_faults(budget: number, options: fault_options = {}): void {
   apply(options);
   s.counted = 0;
   s.budget = budget;
+}
+
+/** What the schedule may still choose, of failures and of what else counts as one. */
+export function faults_left(): number {
+  return s.budget;
+}
+export function use_fault(): void {
+  s.budget--;
 }
 
 /** What was made to fail since power-on. */

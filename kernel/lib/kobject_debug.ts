@@ -9,18 +9,14 @@ import { container_of, embed, ptr, type Sleeps, struct } from "#linux/types.ts";
 import { delayed_work, INIT_DELAYED_WORK, schedule_delayed_work, type work_struct } from "#linux/workqueue.ts";
 import { per_boot } from "../boot.ts";
 import { sprintf } from "./vsprintf.ts";
-import { report } from "../panic.ts";
-import { LOGLEVEL_ERR, LOGLEVEL_WARNING, pr_info } from "../printk.ts";
-import { sched } from "../sched/task.ts";
+import { report, warning, where_we_are } from "../panic.ts";
+import { LOGLEVEL_ERR, pr_info } from "../printk.ts";
 import { decide } from "../sched/decide.ts";
-import { format_frame, format_place, type stack_frame, stack_trace } from "../stacktrace.ts";
+import { type stack_frame, stack_trace } from "../stacktrace.ts";
 
 /** As dump_stack() prints it, without the functions of this file. */
 function dump_stack_text(): string {
-  const me = sched.current;
-  const trace = own_stack().map((f) => ` ${format_frame(f)}`);
-  const head = `CPU: ${me?.cpu?.id ?? 0} PID: ${me?.pid ?? 0} Comm: ${me?.comm ?? "swapper/0"}`;
-  return [head, "Call Trace:", " <TASK>", ...trace, " </TASK>"].join("\n");
+  return where_we_are(own_stack());
 }
 const own_stack = (): stack_frame[] => stack_trace().filter((f) => f.file !== "kernel/lib/kobject_debug.ts");
 
@@ -31,17 +27,7 @@ export function kobject_err(title: string, line = title): void {
 
 /** Reports what Linux says with WARN(): the lines around it are those of a warning. */
 export function kobject_warn(checker: "kobject" | "device", title: string, line = title): void {
-  const place = format_place(own_stack());
-  const me = sched.current;
-  const head = `WARNING: CPU: ${me?.cpu?.id ?? 0} PID: ${me?.pid ?? 0} at ${place}`;
-  const text = [
-    "------------[ cut here ]------------",
-    line,
-    head,
-    dump_stack_text(),
-    "---[ end trace 0000000000000000 ]---",
-  ].join("\n");
-  report({ checker, title, text, level: LOGLEVEL_WARNING });
+  warning({ checker, title, lines: [line] }, own_stack());
 }
 
 /** A function that is called for what has not been initialised. @what: get or put */

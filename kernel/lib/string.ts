@@ -4,6 +4,7 @@ import { byte_order, type byte_memory } from "./bytestruct.ts";
 import { type kobj_memory, sizeof, struct_array, zero_struct } from "./struct.ts";
 import { copy_struct } from "./struct_copy.ts";
 import { is_bytes, kasan_check_range } from "../mm/kasan.ts";
+import { kmsan_copy_memory } from "../mm/kmsan.ts";
 import { E2BIG, EINVAL } from "../../include/linux/errno.ts";
 
 /** Something with bytes: byte memory, or an array of u8. */
@@ -43,8 +44,10 @@ function zero_struct_or_array(x: kobj_memory): void {
 /** Copies `n` bytes, or a whole struct to another one of its kind. Nothing is copied if either side is too short. @return dst */
 export function memcpy<T extends kobj_memory>(dst: T, src: kobj_memory, n: number): T {
   if (!kasan_check_range(src, 0, n, false) || !kasan_check_range(dst, 0, n, true)) return dst;
-  if (is_byte_range(dst) && is_byte_range(src)) set_bytes(dst, get_bytes(src, n).slice());
-  else if (n === sizeof(dst) && n === sizeof(src))
+  if (is_byte_range(dst) && is_byte_range(src)) {
+    set_bytes(dst, get_bytes(src, n).slice());
+    if (src.$mem.unwritten && is_bytes(src) && is_bytes(dst)) kmsan_copy_memory(dst, src, n);
+  } else if (n === sizeof(dst) && n === sizeof(src))
     copy_struct(dst, src as T); // throws if they are different structs
   else throw new TypeError("memcpy() of a part of a struct");
   return dst;

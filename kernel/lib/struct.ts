@@ -58,9 +58,18 @@ export const access = {
   check: (_object: kobj_memory, _member: string, _write: boolean): void => {},
 };
 
+/** Numbers of objects: those of before the first power-on keep theirs, and each boot begins with the same one again. */
+export const object_ids = { next: 1 };
+const FIRST_OF_BOOT = 1 << 20;
+export function restart_object_ids(): void {
+  object_ids.next = FIRST_OF_BOOT;
+}
+
 /** Anything that lies in memory and can be asked where. */
 export abstract class kobj_memory {
   declare $mem: mem_object;
+  /** Which object it is: the same in two runs that were the same up to where it was made. */
+  declare $id: number;
   /** The struct this one is embedded in, and as which member. */
   declare $up: kobj_memory | null;
   declare $member: string;
@@ -68,6 +77,7 @@ export abstract class kobj_memory {
   // Assigned and not initialised where they are declared, which costs more at each of very many objects.
   constructor() {
     this.$mem = building;
+    this.$id = object_ids.next++;
     this.$up = null;
     this.$member = "";
   }

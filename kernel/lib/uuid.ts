@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** UUIDs: guid_t keeps its first three groups little-endian, uuid_t does not. Source: lib/uuid.c */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { array, struct, u8 } from "./struct.ts";
 import { copy_struct } from "./struct_copy.ts";
 import { EINVAL } from "../../include/linux/errno.ts";
@@ -14,7 +14,7 @@ export class uuid_t extends struct("uuid_t", { b: array(UUID_SIZE, u8()) }) {}
 const guid_index = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
 const uuid_index = guid_index.toSorted((a, b) => a - b);
 
-const s = per_boot(() => ({ generated: 0 }));
+const s = per_boot_books(() => ({ generated: 0 }));
 
 /** Whether the string begins with 8-4-4-4-12 hexadecimal digits; what follows does not matter. */
 export function uuid_is_valid(uuid: string): boolean {

@@ -8,7 +8,7 @@ export type printf_arg = string | number | bigint | boolean | object | null | un
 const SPEC = /%([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+))?(hh|h|ll|l|z|j|t)?([diouxXcspn%])([A-Za-z]*)/g;
 
 /** Letters that a %p may be followed by and that belong to it. */
-const POINTER_KINDS = /^(?:Ul|UL|Ub|UB|e|x|K|S|s|B|V|h|hC|hD|d)/;
+const POINTER_KINDS = /^(?:Ul|UL|Ub|UB|R|r|e|x|K|S|s|B|V|h|hC|hD|d)/;
 
 function integer(v: printf_arg): bigint {
   if (typeof v === "bigint") return v;
@@ -25,8 +25,46 @@ function pointer(v: printf_arg, kind: string): string {
     const err = PTR_ERR(v);
     return err ? String(err) : "0";
   }
+  if (/^[Rr]/.test(kind) && v instanceof kobj_memory && "flags" in v)
+    return resource_text(v as a_resource & kobj_memory, kind);
   if (v === null || v === undefined) return kind.startsWith("x") ? "0".repeat(16) : "(null)".padStart(16);
   return integer(v).toString(16).padStart(16, "0");
+}
+
+/** What %pR asks of a struct resource. */
+interface a_resource {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly flags: number;
+}
+/** The kinds of resources: bit of the flags, word, and how its numbers are printed. */
+const RESOURCES = [
+  [0x100, "io  ", "%#06llx"],
+  [0x200, "mem ", "%#010llx"],
+  [0x400, "irq ", "%llu"],
+  [0x800, "dma ", "%llu"],
+  [0x1000, "bus ", "%02llx"],
+] as const;
+/** Those that are shown behind the numbers. */
+const RESOURCE_FLAGS = [
+  [0x00100000, " 64bit"],
+  [0x00002000, " pref"],
+  [0x00200000, " window"],
+  [0x10000000, " disabled"],
+] as const;
+const IORESOURCE_UNSET = 0x20000000;
+
+function resource_text({ start, end, flags }: a_resource, kind: string): string {
+  const [, word, number] = RESOURCES.find(([bit]) => flags & bit) ?? [0, "??? ", "%#010llx"];
+  const decoded = kind === "R" && word !== "??? ";
+  const range =
+    decoded && flags & IORESOURCE_UNSET
+      ? "size " + sprintf(number, end - start + 1n)
+      : sprintf(number, start) + (start === end ? "" : "-" + sprintf(number, end));
+  const rest = decoded
+    ? RESOURCE_FLAGS.map(([bit, text]) => (flags & bit ? text : "")).join("")
+    : sprintf(" flags %#llx", flags);
+  return `[${word}${range}${rest}]`;
 }
 
 function uuid_text(b: Iterable<number>, kind: string): string {

@@ -3,17 +3,18 @@
  * The switch that all lock debugging hangs on: the first report turns it off, as what comes after a broken lock is
  * mostly noise (lib/debug_locks.c).
  */
-import { per_boot } from "../boot.ts";
-import { LOGLEVEL_WARNING } from "../printk.ts";
+import { per_boot_books } from "../boot.ts";
+import { checkers } from "../checkers.ts";
 import { type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
-import { current_name, report, where_we_are } from "../panic.ts";
-import { smp_processor_id } from "../sched/task.ts";
-import { format_place, stack_trace } from "../stacktrace.ts";
+import { warning } from "../panic.ts";
+import { touch_named } from "../sched/footprint.ts";
 
-export const debug_locks = per_boot(() => ({ on: true }));
+export const debug_locks = per_boot_books(() => ({ on: checkers.on }));
 
 /** Turns lock debugging off for the rest of the boot. @return whether it was on: only then may the caller speak */
 export function debug_locks_off(): boolean {
+  // Only the first to complain is heard.
+  touch_named("debug_locks", true);
   const was = debug_locks.on;
   debug_locks.on = false;
   return was;
@@ -23,9 +24,7 @@ export function debug_locks_off(): boolean {
 export function DEBUG_LOCKS_WARN_ON(condition: boolean, text: string): boolean {
   if (!condition || !debug_locks_off()) return condition;
   const title = `DEBUG_LOCKS_WARN_ON(${text})`;
-  const head = `WARNING: CPU: ${smp_processor_id()} PID: ${current_name().pid} at ${format_place(stack_trace())}`;
-  const lines = [title, head, where_we_are(), "---[ end trace 0000000000000000 ]---"];
-  report({ checker: "debug_locks", title, text: lines.join("\n"), level: LOGLEVEL_WARNING });
+  warning({ checker: "debug_locks", title, lines: [title] });
   return condition;
 }
 

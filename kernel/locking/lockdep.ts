@@ -2,10 +2,9 @@
 /**
  * The lock validator: classes of locks, which locks each task holds, in which order classes were taken and in which
  * contexts. It speaks at the first lock that could deadlock, whether or not it does in this run.
- * Source: kernel/locking/lockdep.c. Not here: the search for irq-safe to irq-unsafe orders through several classes,
- * wait types, cross-release, read locks that may recurse into a writer's path.
+ * Source: kernel/locking/lockdep.c. Not here: wait types, cross-release, read locks that may recurse into a writer's path.
  */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import type { mem_object } from "../mm/object.ts";
 import type { kobj_memory } from "../lib/struct.ts";
 import { capture_stack, type stack_frame } from "../stacktrace.ts";
@@ -19,6 +18,7 @@ import {
   type task_struct,
 } from "../sched/task.ts";
 import { debug_locks } from "./debug_locks.ts";
+import { check_irq_usage, check_usage_of_others } from "./lockdep_irq.ts";
 import {
   print_circular_bug,
   print_deadlock_bug,
@@ -56,7 +56,7 @@ export class lock_class_key {
 /** Locks of this class are tracked but not validated, as lockdep_set_novalidate_class() wants it. */
 const NO_VALIDATE = new lock_class_key();
 
-type trace = () => readonly stack_frame[];
+export type trace = () => readonly stack_frame[];
 
 export class lock_class {
   readonly name: string;
@@ -67,6 +67,8 @@ export class lock_class {
   readonly usage_traces: (trace | null)[] = [];
   /** Classes that were taken while this one was held, and where each was. */
   readonly locks_after = new Map<lock_class, trace>();
+  /** The same orders, seen from the other end. */
+  readonly locks_before = new Map<lock_class, trace>();
 
   constructor(name: string, name_version: number, subclass: number, wait_type: number) {
     this.name = name;
@@ -102,7 +104,7 @@ export interface held_lock {
   readonly place: trace;
 }
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   classes: new Map<lock_class_key | kobj_memory | string, lock_class[]>(),
   versions: new Map<string, number>(),
 }));
@@ -178,7 +180,7 @@ export function softirqs_enabled(t: task_struct): boolean {
   return (t.preempt_count & (HARDIRQ_OFFSET - SOFTIRQ_OFFSET)) === 0;
 }
 
-function save_trace(): trace {
+export function save_trace(): trace {
   return capture_stack(20);
 }
 
@@ -196,7 +198,7 @@ function mark_lock(h: held_lock, bit: number): boolean {
     print_usage_bug(h, b, bit);
     return false;
   }
-  return true;
+  return check_usage_of_others(h, bit, opposite);
 }
 
 function mark_usage(t: task_struct, h: held_lock): boolean {
@@ -254,7 +256,10 @@ function check_prev_add(prev: held_lock, next: held_lock): boolean {
     print_circular_bug(next, prev, path);
     return false;
   }
-  prev.cls.locks_after.set(next.cls, save_trace());
+  if (!check_irq_usage(prev, next)) return false;
+  const trace = save_trace();
+  prev.cls.locks_after.set(next.cls, trace);
+  next.cls.locks_before.set(prev.cls, trace);
   return true;
 }
 

@@ -5,7 +5,8 @@ import type { mem_object } from "../mm/object.ts";
 import { current_name, report, where_we_are } from "../panic.ts";
 import { LOGLEVEL_WARNING } from "../printk.ts";
 import { current, HARDIRQ_OFFSET, in_hardirq, SOFTIRQ_OFFSET } from "../sched/task.ts";
-import { format_frame, type stack_frame } from "../stacktrace.ts";
+import { print_tainted, UTS_IDENT } from "../taint.ts";
+import { format_call, format_frame, type stack_frame, stack_trace } from "../stacktrace.ts";
 import { debug_locks_off } from "./debug_locks.ts";
 import {
   type held_lock,
@@ -16,11 +17,10 @@ import {
   USAGE_NAMES,
 } from "./lockdep.ts";
 
-const KERNEL_IDENT = "6.1.0-rc1 #1 Not tainted";
 const SCENARIO = [" Possible unsafe locking scenario:", ""];
-const DEADLOCK = ["", " *** DEADLOCK ***", ""];
+export const DEADLOCK = ["", " *** DEADLOCK ***", ""];
 
-function me(): string {
+export function me(): string {
   const { comm, pid } = current_name();
   return `${comm}/${pid}`;
 }
@@ -34,9 +34,12 @@ function place(frames: readonly stack_frame[]): string {
   const [first] = callers(frames);
   return first ? format_frame(first) : "?";
 }
-function trace_lines(frames: readonly stack_frame[], indent: number): string[] {
-  const inside = (f: stack_frame): boolean => f.file === "kernel/locking/lockdep.ts" && !f.name.startsWith("lock_");
-  return frames.filter((f) => !inside(f)).map((f) => " ".repeat(indent) + format_frame(f));
+/** The validator begins at lock_acquire() and its like. */
+function inside(f: stack_frame): boolean {
+  return f.file.startsWith("kernel/locking/lockdep") && !f.name.startsWith("lock_");
+}
+export function trace_lines(frames: readonly stack_frame[], indent: number): string[] {
+  return frames.filter((f) => !inside(f)).map((f) => " ".repeat(indent) + format_call(f));
 }
 
 function usage_char(cls: lock_class, bit: number): string {
@@ -44,20 +47,20 @@ function usage_char(cls: lock_class, bit: number): string {
   if (cls.usage_mask & (1 << (bit + 2))) return used ? "?" : "+";
   return used ? "-" : ".";
 }
-function class_name(cls: lock_class): string {
+export function class_name(cls: lock_class): string {
   return cls.name + (cls.name_version > 1 ? `#${cls.name_version}` : "") + (cls.subclass ? `/${cls.subclass}` : "");
 }
-function lock_name(cls: lock_class): string {
+export function lock_name(cls: lock_class): string {
   const usage = [0, 1, 4, 5].map((bit) => usage_char(cls, bit)).join("");
   return `(${class_name(cls)}){${usage}}-{${cls.wait_type}:${cls.wait_type}}`;
 }
 function address(map: lockdep_map): string {
   return (map.instance ? addr_of(map.instance) : 0).toString(16).padStart(16, "0");
 }
-function print_lock(h: held_lock): string {
+export function print_lock(h: held_lock): string {
   return `${address(h.map)} ${lock_name(h.cls)}, at: ${place(h.place())}`;
 }
-function print_held(): string[] {
+export function print_held(): string[] {
   const held = held_locks(current());
   if (held.length === 0) return [`no locks held by ${me()}.`];
   return [
@@ -67,11 +70,19 @@ function print_held(): string[] {
 }
 
 /** @lines: what stands between the headline and the stack */
-function speak(headline: string, lines: readonly string[], backtrace = true): void {
+export function speak(headline: string, lines: readonly string[], backtrace = true): void {
   const rule = (c: string): string => c.repeat(headline.length);
-  const text = [rule("="), headline, KERNEL_IDENT, rule("-"), ...lines];
-  if (backtrace) text.push("", "stack backtrace:", where_we_are());
-  report({ checker: "lockdep", title: headline, text: text.join("\n"), level: LOGLEVEL_WARNING });
+  const text = [rule("="), headline, `${UTS_IDENT} ${print_tainted()}`, rule("-"), ...lines];
+  const frames = stack_trace();
+  if (backtrace) text.push("", "stack backtrace:", where_we_are(frames.filter((f) => !inside(f))));
+  report({
+    checker: "lockdep",
+    title: headline,
+    text: text.join("\n"),
+    level: LOGLEVEL_WARNING,
+    // At the end of a task there is nobody left: then it is about who took the lock.
+    frames: [...callers(frames), ...callers(held_locks(current())[0]?.place() ?? [])],
+  });
 }
 
 export function print_deadlock_bug(prev: held_lock, next: held_lock): void {
@@ -138,22 +149,26 @@ export function print_circular_bug(next: held_lock, prev: held_lock, path: reado
   ]);
 }
 
-export function print_usage_bug(h: held_lock, prev_bit: number, new_bit: number): void {
-  if (!debug_locks_off()) return;
+/** Which interrupts the current task is in, and which are on. */
+export function usage_context(): string {
   const t = current();
   const hard = Math.floor(t.preempt_count / HARDIRQ_OFFSET);
   const soft = Math.floor((t.preempt_count % HARDIRQ_OFFSET) / SOFTIRQ_OFFSET);
-  const context = [
+  return [
     `HC${Number(in_hardirq())}[${hard}]`,
     `SC${soft & 1}[${soft}]`,
     `HE${Number(!t.irqs_disabled)}`,
     `SE${Number(softirqs_enabled(t))}`,
   ].join(":");
+}
+
+export function print_usage_bug(h: held_lock, prev_bit: number, new_bit: number): void {
+  if (!debug_locks_off()) return;
   const [was, now] = [USAGE_NAMES[prev_bit] ?? "?", USAGE_NAMES[new_bit] ?? "?"];
   const name = class_name(h.cls);
   speak("WARNING: inconsistent lock state", [
     `inconsistent {${was}} -> {${now}} usage.`,
-    `${me()} [${context}] takes:`,
+    `${me()} [${usage_context()}] takes:`,
     print_lock(h),
     `{${was}} state was registered at:`,
     ...trace_lines(h.cls.usage_traces[prev_bit]?.() ?? [], 2),
@@ -174,6 +189,7 @@ export function print_unlock_imbalance_bug(map: lockdep_map): void {
   if (!debug_locks_off()) return;
   speak("WARNING: bad unlock balance detected!", [
     `${me()} is trying to release lock (${map.name}) at:`,
+    place(stack_trace()),
     "but there are no more locks to release!",
     "",
     "other info that might help us debug this:",

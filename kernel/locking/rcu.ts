@@ -3,12 +3,22 @@
  * RCU as a kernel without preemptible RCU has it: readers do not give up their CPU. A grace period ends when every
  * reader that was inside when it began has left.
  */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
+import { kobj_memory } from "../lib/struct.ts";
 import { kfree } from "../mm/slab.ts";
+import { WARN_ONCE } from "../panic.ts";
+import { pr_err } from "../printk.ts";
 import { might_sleep } from "../sched/debug.ts";
 import { schedule, set_current_state, wake_up_process } from "../sched/core.ts";
+import { touch_named } from "../sched/footprint.ts";
 import { raise_softirq } from "../sched/interrupts.ts";
+import {
+  debug_object_activate,
+  debug_object_active_state,
+  debug_object_deactivate,
+  debug_object_init,
+} from "./debug_objects.ts";
 import {
   current,
   preempt_disable,
@@ -27,7 +37,7 @@ interface grace_period {
   readonly callback: (() => Spins) | null;
 }
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   nesting: new Map<task_struct, number>(),
   periods: [] as grace_period[],
   /** What readers come after: the grace periods that have ended; and what those come after: readers. */
@@ -43,12 +53,15 @@ const s = per_boot(() => ({
 export function rcu_read_lock(): void {
   preempt_disable();
   kcsan_acquire(s.ended);
+  touch_named("rcu", false);
   const t = current();
   s.nesting.set(t, (s.nesting.get(t) ?? 0) + 1);
 }
 export function rcu_read_unlock(): void {
   const t = current();
   const depth = (s.nesting.get(t) ?? 0) - 1;
+  // Nobody who only reads notices another reader, but whoever waits for them does.
+  touch_named("rcu", s.periods.length > 0);
   if (depth > 0) s.nesting.set(t, depth);
   else {
     s.nesting.delete(t);
@@ -72,6 +85,7 @@ function end_periods(): void {
   }
 }
 function begin_period(task: task_struct | null, callback: (() => Spins) | null): grace_period {
+  touch_named("rcu", true);
   const period = { readers: new Set(s.nesting.keys()), task, callback };
   s.periods.push(period);
   end_periods();
@@ -91,14 +105,40 @@ export function* synchronize_rcu(): Sleeps {
   kcsan_release(s.ended);
 }
 
-/** Calls `func` from a softirq once all readers of now have left. Any context. */
+/** What is queued must not be freed, nor queued again. */
+const STATE_RCU_HEAD_READY = 0;
+const STATE_RCU_HEAD_QUEUED = 1;
+/** @return false if it was queued already, which it said */
+function debug_rcu_head_queue(head: unknown): boolean {
+  if (!(head instanceof kobj_memory)) return true;
+  const fresh = debug_object_activate(head, "rcu_head", null);
+  debug_object_active_state(head, STATE_RCU_HEAD_READY, STATE_RCU_HEAD_QUEUED);
+  return fresh;
+}
+function debug_rcu_head_unqueue(head: unknown): void {
+  if (head instanceof kobj_memory) debug_object_deactivate(head);
+}
+/** For the head of an object whose memory is used anew. Any context. */
+export function init_rcu_head(head: kobj_memory): void {
+  debug_object_init(head);
+}
+
+/** Calls `func` from a softirq once all readers of now have left. Any context. @head: of the object, or the object itself */
 export function call_rcu<T>(head: T, func: (head: T) => Spins | void): void {
+  if (!debug_rcu_head_queue(head)) {
+    pr_err("call_rcu(): Double-freed CB %p->%s()!!!  ", head instanceof kobj_memory ? head : null, func.name);
+    return;
+  }
+  queue_callback(head, func);
+}
+function queue_callback<T>(head: T, func: (head: T) => Spins | void): void {
   s.callbacks++;
   const before = {};
   kcsan_release(before);
   begin_period(null, () => {
     kcsan_acquire(before);
     kcsan_acquire(s.left);
+    debug_rcu_head_unqueue(head);
     return run_callback(head, func);
   });
 }
@@ -115,7 +155,9 @@ function* callback_ends(more: Spins): Spins {
 }
 /** Frees `p` once all readers of now have left. Any context. */
 export function kfree_rcu(p: object | null): void {
-  if (p !== null) call_rcu(p, kfree);
+  if (p === null) return;
+  if (debug_rcu_head_queue(p)) queue_callback(p, kfree);
+  else WARN_ONCE(true, "kvfree_call_rcu(): Double-freed call. rcu_head %p\n", p instanceof kobj_memory ? p : null);
 }
 /** Waits until every call_rcu() of before has run. May sleep. */
 export function* rcu_barrier(): Sleeps {

@@ -4,24 +4,29 @@
  * they see a freed object or a place outside; what they read then is what was there last.
  */
 import { access, addr_of, bounds, kobj_memory, layout_of, sizeof, struct_array } from "../lib/struct.ts";
-import type { byte_memory } from "../lib/bytestruct.ts";
+import { type byte_memory, written } from "../lib/bytestruct.ts";
 import { bug_type_of, kasan_report, ubsan_report } from "./kasan_report.ts";
 
 const s = {
   watch: null as access_watcher | null,
   watch_range: null as range_watcher | null,
+  footprint: null as access_watcher | null,
+  footprint_range: null as range_watcher | null,
 };
 export type access_watcher = (object: kobj_memory, member: string, write: boolean) => void;
 export type range_watcher = (object: kobj_memory, at: number, size: number, write: boolean) => void;
 
-/**
- * Has every access to struct members reported to `watch`, to freed memory too; null ends it. One watcher at a time:
- * data races and the explorer's footprints share it. @range: told of memcpy() and the user copies
- */
+/** Has every access to struct members reported to `watch`, to freed memory too; null ends it. @range: told of memcpy() and the user copies */
 export function watch_accesses(watch: access_watcher | null, range: range_watcher | null = null): void {
   s.watch = watch;
   s.watch_range = range;
-  access.armed = watch !== null;
+  access.armed = watch !== null || s.footprint !== null;
+}
+/** The same for the explorer's footprints, which may be taken at the same time. */
+export function watch_footprints(watch: access_watcher | null, range: range_watcher | null): void {
+  s.footprint = watch;
+  s.footprint_range = range;
+  access.armed = watch !== null || s.watch !== null;
 }
 
 /** Where in `object` a member lies. */
@@ -40,6 +45,7 @@ access.check = (object, member, write) => {
     kasan_report({ mem: object.$mem, type: bug_type_of(object.$mem), addr: addr_of(object) + at, size, write });
   }
   s.watch?.(object, member, write);
+  s.footprint?.(object, member, write);
 };
 
 /** Bytes that the memory `of` lies in has from its own beginning on. Statics end where the object itself ends. */
@@ -90,7 +96,9 @@ export function kasan_check_range(of: kobj_memory, at: number, size: number, wri
   if (of.$mem.freed) return !kasan_report({ mem: of.$mem, type: bug_type_of(of.$mem), addr, size, write });
   const room = is_bytes(of) && !of.$mem.size ? of.$bytes.length : room_in(of);
   if (at >= 0 && at + size <= room) {
+    if (write && of.$mem.unwritten && is_bytes(of)) written.mark(of, at, size);
     s.watch_range?.(of, at, size, write);
+    s.footprint_range?.(of, at, size, write);
     return true;
   }
   return !kasan_report({ mem: of.$mem, type: bug_type_of(of.$mem, true), addr, size, write });

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** KASAN's words, and UBSAN's for array indexes. Sources: mm/kasan/report.c, mm/kasan/report_generic.c, lib/ubsan.c */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { current_name, report, where_we_are } from "../panic.ts";
 import { LOGLEVEL_ERR, printk } from "../printk.ts";
 import { format_place, stack_trace } from "../stacktrace.ts";
 import type { mem_object, track } from "./object.ts";
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   /** One report for each kind of bug, object and place. */
   reported: new Set<string>(),
 }));
@@ -72,7 +72,7 @@ function describe_object(mem: mem_object, addr: number): string[] {
       if (mem.freed) return ["The buggy address belongs to a vmalloc virtual mapping"];
       return [
         `The buggy address belongs to a ${mem.usable / 4096}-page vmalloc region starting at 0x${mem.addr.toString(16)} ` +
-          `allocated at ${mem.alloc_track?.stack[0] ?? "unknown"}`,
+          `allocated at ${mem.alloc_track?.place ?? "unknown"}`,
       ];
     case "stack":
       return [

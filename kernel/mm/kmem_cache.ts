@@ -138,7 +138,7 @@ function objects_remaining(
   for (const mem of left) {
     text.push(`Object 0x${hex(mem.addr)} @offset=${mem.addr - slab}`);
     const t = mem.alloc_track;
-    if (t) text.push(`Allocated in ${t.stack[0] ?? "unknown"} age=${jiffies() - t.jiffies} cpu=0 pid=${t.pid}`);
+    if (t) text.push(`Allocated in ${t.place} age=${jiffies() - t.jiffies} cpu=0 pid=${t.pid}`);
   }
   report({ checker: "slab_cache", title, text: text.join("\n"), level: LOGLEVEL_ERR });
 }

@@ -4,7 +4,7 @@
  * modules and follows every member. What only a local variable of a waiting task points to cannot be seen, so objects
  * that a task made that is still to end are never called leaked. Source: mm/kmemleak.c
  */
-import { data_sections, per_boot } from "../boot.ts";
+import { data_sections, per_boot_books } from "../boot.ts";
 import { kobj_memory } from "../lib/struct.ts";
 import { MODULE_STATE_COMING, MODULE_STATE_LIVE, module_images, vmlinux } from "../modpost.ts";
 import { type kernel_report, report } from "../panic.ts";
@@ -13,7 +13,7 @@ import { clock, jiffies, NSEC_PER_JIFFY } from "../time/clock.ts";
 import { mem_object, type memory_kind } from "./object.ts";
 import { live_memory, slab_books } from "./slab.ts";
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   /** Never called leaked; what they point to is not either. */
   not_leaks: new Set<mem_object>(),
   /** Neither called leaked nor looked into. */
@@ -24,7 +24,7 @@ const s = per_boot(() => ({
 /** Books of the allocator and of the checkers, which know objects without keeping them. */
 const no_scan = new WeakSet<object>([slab_books]);
 
-/** @state: what per_boot() gave to a checker that keeps lists of objects; they hold nothing alive. File scope. */
+/** @state: what per_boot_books() gave to a checker that keeps lists of objects; they hold nothing alive. File scope. */
 export function kmemleak_no_scan(state: object): void {
   no_scan.add(state);
 }
@@ -139,6 +139,6 @@ export function live_objects(): live_object[] {
     size: mem.size,
     cache: mem.cache,
     module: mem.module,
-    place: mem.alloc_track?.stack[0] ?? "unknown",
+    place: mem.alloc_track?.place ?? "unknown",
   }));
 }

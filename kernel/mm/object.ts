@@ -9,6 +9,8 @@ export interface track {
   readonly jiffies: number;
   /** Function names, innermost first, as a report prints them. */
   readonly stack: readonly string[];
+  /** The innermost of them; "unknown" if there is none. */
+  readonly place: string;
   /** The module of the innermost function, null for vmlinux. */
   readonly module: string | null;
 }
@@ -30,6 +32,8 @@ export class mem_object {
   /** What of the object may be copied to and from user space, as the slab cache says. */
   useroffset = 0;
   usersize = 0;
+  /** One for each byte that nobody has written yet; null if all are, or are not looked at. */
+  unwritten: Uint8Array | null = null;
   alloc_track: track | null = null;
   free_track: track | null = null;
   /** Order of birth in this boot: the identity of an object across states, where addresses are not comparable. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Pages of real memory: what user space is made of, and what __get_free_page() gives. Source: mm/page_alloc.c */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { kbuf } from "../lib/bytestruct.ts";
 import { opaque, s32, struct, u32 } from "../lib/struct.ts";
 import { should_failslab } from "./failslab.ts";
@@ -18,7 +18,7 @@ class page_base extends struct("page", {
 }) {}
 export class page extends page_base {}
 
-const s = per_boot(() => ({ by_pfn: new Map<number, page>() }));
+const s = per_boot_books(() => ({ by_pfn: new Map<number, page>() }));
 
 function make_page(data: kbuf): page {
   const p = new page();
@@ -45,10 +45,14 @@ export function alloc_page(gfp: gfp_t): page | null {
   const data = take_page(gfp, "page", 1);
   return data && make_page(data);
 }
-/** alloc_page(); there is no struct page for more than one. @order: 0 */
+/** `2 ** order` pages that lie together, zeroed. @return the first one, which the reference is to; NULL if there is no memory */
 export function alloc_pages(gfp: gfp_t, order: number): page | null {
-  if (order !== 0) throw new RangeError("alloc_pages() of more than one page");
-  return alloc_page(gfp);
+  const data = take_page(gfp, "page", 2 ** order);
+  return data && make_page(data);
+}
+/** What alloc_pages() gave. */
+export function __free_pages(p: page, _order: number): void {
+  put_page(p);
 }
 /** A page of user memory: belongs to the process, so that no fault is injected and no leak is looked for. */
 export function alloc_user_page(): page {

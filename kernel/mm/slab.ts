@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** kmalloc() and kfree(): typed objects and byte memory from slab caches. Sources: mm/slab_common.c, mm/slub.c */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
+import { checkers } from "../checkers.ts";
 import { kbuf } from "../lib/bytestruct.ts";
 import { addr_of, build_in, embed, type field, kobj_memory, layout_of, sizeof, struct_array } from "../lib/struct.ts";
 import { kcsan_check_free } from "../kcsan/access.ts";
@@ -10,8 +11,11 @@ import { might_sleep } from "../sched/debug.ts";
 import { sched } from "../sched/task.ts";
 import { traced } from "../trace/emitter.ts";
 import { trace_kfree, trace_kmalloc } from "../trace/events.ts";
+import { footprint_free } from "./footprint.ts";
 import { bug_type_of, kasan_report } from "./kasan_report.ts";
 import { should_failslab } from "./failslab.ts";
+import { is_bytes } from "./kasan.ts";
+import { kmsan_poison_memory } from "./kmsan.ts";
 import { mem_object, type memory_kind } from "./object.ts";
 import {
   get_order,
@@ -27,6 +31,7 @@ import {
   __GFP_DMA,
   __GFP_NOWARN,
   __GFP_RECLAIMABLE,
+  __GFP_ZERO,
   gfpflags_allow_blocking,
   type gfp_t,
 } from "../../include/linux/gfp_types.ts";
@@ -34,7 +39,7 @@ import {
 /** A struct class that memory can be had for. */
 export type struct_ctor<T> = new () => T;
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   /** Everything allocated and not freed yet, in order of birth. */
   live: new Map<number, mem_object>(),
   births: 0,
@@ -86,11 +91,13 @@ export function give_birth<T extends object>(what: allocation, make: () => T): T
   mem.type = what.type;
   mem.useroffset = what.useroffset ?? 0;
   mem.usersize = what.usersize ?? 0;
-  mem.alloc_track = take_track(give_birth);
   mem.birth = ++s.births;
   const root = build_in(mem, make);
   mem.root = root;
-  s.live.set(mem.birth, mem);
+  if (checkers.on) {
+    mem.alloc_track = take_track(give_birth);
+    s.live.set(mem.birth, mem);
+  }
   if (traced.kernel) trace_kmalloc(mem);
   return root;
 }
@@ -98,6 +105,8 @@ export function give_birth<T extends object>(what: allocation, make: () => T): T
 /** The object is gone: every pointer to it, or to what is embedded in it, is stale from here on. */
 export function bury(mem: mem_object): void {
   if (traced.kernel) trace_kfree(mem);
+  footprint_free(mem);
+  if (!checkers.on) return;
   debug_check_no_obj_freed(mem);
   kcsan_check_free(mem);
   mem.freed = true;
@@ -109,7 +118,7 @@ export function bury(mem: mem_object): void {
 function kmalloc_bucket(size: number): number {
   if (size > 64 && size <= 96) return 96;
   if (size > 128 && size <= 192) return 192;
-  return Math.max(8, 2 ** Math.ceil(Math.log2(size)));
+  return size <= 8 ? 8 : 1 << (32 - Math.clz32(size - 1));
 }
 
 /** Bytes that kmalloc(size) really gives. Source: mm/slab_common.c */
@@ -182,12 +191,28 @@ export function kmalloc(of: number, gfp: gfp_t): kbuf | null;
 export function kmalloc(of: struct_ctor<kobj_memory> | number, gfp: gfp_t, size?: number): kobj_memory | null {
   if (typeof of === "number") {
     if (of === 0) return ZERO_SIZE_PTR;
-    return allocate(of, gfp, "buffer", (usable) => make_buffer(of, usable));
+    return unwritten(
+      gfp,
+      allocate(of, gfp, "buffer", (usable) => make_buffer(of, usable)),
+    );
   }
-  return allocate(size ?? sizeof(of), gfp, layout_of(of)?.name ?? of.name, () => new of());
+  return unwritten(
+    gfp,
+    allocate(size ?? sizeof(of), gfp, layout_of(of)?.name ?? of.name, () => new of()),
+  );
+}
+/** Notes, of memory with bytes, that nobody has written it. */
+function unwritten<T extends kobj_memory>(gfp: gfp_t, object: T | null): T | null {
+  if (object && !(gfp & __GFP_ZERO) && is_bytes(object)) kmsan_poison_memory(object);
+  return object;
 }
 /** kmalloc() of memory that is zero. */
-export const kzalloc: typeof kmalloc = kmalloc;
+export function kzalloc<T extends kobj_memory>(of: struct_ctor<T>, gfp: gfp_t, size?: number): T | null;
+export function kzalloc(of: number, gfp: gfp_t): kbuf | null;
+export function kzalloc(of: struct_ctor<kobj_memory> | number, gfp: gfp_t, size?: number): kobj_memory | null {
+  const zeroed = gfp | __GFP_ZERO;
+  return typeof of === "number" ? kmalloc(of, zeroed) : kmalloc(of, zeroed, size);
+}
 
 export type array_of<T> = struct_ctor<T> | field<T>;
 
@@ -206,12 +231,15 @@ function element_name(of: array_of<unknown>): string {
 export function kcalloc<T>(n: number, of: array_of<T>, gfp: gfp_t): struct_array<T> | null;
 export function kcalloc(n: number, of: number, gfp: gfp_t): kbuf | null;
 export function kcalloc<T>(n: number, of: array_of<T> | number, gfp: gfp_t): struct_array<T> | kbuf | null {
-  if (typeof of === "number") return kmalloc(n * of, gfp);
+  if (typeof of === "number") return kzalloc(n * of, gfp);
   const element = element_of(of);
   if (n === 0) return new struct_array<T>(0, element);
   return allocate(n * element.width(), gfp, `${element_name(of)}[]`, () => new struct_array<T>(n, element));
 }
-export const kmalloc_array: typeof kcalloc = kcalloc;
+/** The same; bytes are not zeroed. */
+export const kmalloc_array: typeof kcalloc = <T>(n: number, of: array_of<T> | number, gfp: gfp_t) =>
+  // Overloads do not reach inside: each kind of element goes to its own.
+  (typeof of === "number" ? kmalloc(n * of, gfp) : kcalloc(n, of, gfp)) as struct_array<T> & kbuf;
 
 /** ZERO_SIZE_PTR, as bytes or as an array. */
 function is_zero_size(p: object): boolean {

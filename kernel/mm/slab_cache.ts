@@ -6,7 +6,9 @@ import { should_failslab } from "./failslab.ts";
 import { bug_type_of, kasan_report } from "./kasan_report.ts";
 import { cache_layout, cache_of, type kmem_cache, set_cache_of, SLAB_CACHE_DMA } from "./kmem_cache.ts";
 import { bury, check_free, free_of_null, give_birth, might_alloc, take_addresses } from "./slab.ts";
-import { __GFP_DMA, type gfp_t } from "../../include/linux/gfp_types.ts";
+import { is_bytes } from "./kasan.ts";
+import { kmsan_poison_memory } from "./kmsan.ts";
+import { __GFP_DMA, __GFP_ZERO, type gfp_t } from "../../include/linux/gfp_types.ts";
 
 /** The fields of a cache are read in any case, so a destroyed one must speak here, under the name of the function. */
 function check_cache(s: kmem_cache, func: string): void {
@@ -47,7 +49,8 @@ export function kmem_cache_alloc<T extends kobj_memory>(s: kmem_cache<T>, gfp: g
     () => new of() as T, // the cache was made for this class
   );
   set_cache_of(object, s);
-  s.ctor?.(object);
+  if (s.ctor) s.ctor(object);
+  else if (!(gfp & __GFP_ZERO) && is_bytes(object)) kmsan_poison_memory(object);
   return object;
 }
 /** What is left of a destroyed cache still works, as it does until its memory is used again. */
@@ -60,7 +63,9 @@ function alloc_from_destroyed<T extends kobj_memory>(s: kmem_cache<T>, gfp: gfp_
 }
 
 /** As above; the memory is zero. */
-export const kmem_cache_zalloc: typeof kmem_cache_alloc = kmem_cache_alloc;
+export function kmem_cache_zalloc<T extends kobj_memory>(s: kmem_cache<T>, gfp: gfp_t): T | null {
+  return kmem_cache_alloc(s, gfp | __GFP_ZERO);
+}
 
 /** Gives an object back to its cache. A NULL object oopses. Any context. */
 export function kmem_cache_free<T extends kobj_memory>(s: kmem_cache<T>, object: T | null): void {

@@ -5,7 +5,9 @@ import { addr_of, build_in, kobj_memory, struct_array } from "../lib/struct.ts";
 import { copy_element } from "../lib/struct_copy.ts";
 import { bug_type_of, kasan_report } from "./kasan_report.ts";
 import { type array_of, kcalloc, kfree, kmalloc, ZERO_SIZE_PTR } from "./slab.ts";
-import type { gfp_t } from "../../include/linux/gfp_types.ts";
+import { kmsan_grow_memory } from "./kmsan.ts";
+import { memcpy } from "../lib/string.ts";
+import { __GFP_ZERO, type gfp_t } from "../../include/linux/gfp_types.ts";
 
 /**
  * Makes an array longer or shorter, or a buffer. If the slab object has room it stays where it is; if not, the contents are
@@ -70,13 +72,15 @@ function resize_array<T>(old: struct_array<T> | null, n: number, of: array_of<T>
 function resize_buffer(old: kbuf | null, n: number, gfp: gfp_t): kbuf | null {
   if (!old || old === ZERO_SIZE_PTR) return kmalloc(n, gfp);
   if (old.$mem.usable >= n) {
+    const had = old.$bytes.length;
     old.$bytes = new Uint8Array(old.$bytes.buffer, 0, n);
     old.$mem.size = n;
+    if (n > had && !(gfp & __GFP_ZERO)) kmsan_grow_memory(old, had);
     return old;
   }
   const longer = kmalloc(n, gfp);
   if (!longer) return null;
-  longer.$bytes.set(old.$bytes.subarray(0, n));
+  memcpy(longer, old, Math.min(n, old.length));
   kfree(old);
   return longer;
 }

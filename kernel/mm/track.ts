@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Who allocated or freed something, and from where. Taken at every allocation, so nothing is put into words until asked for. */
 import { current_name } from "../panic.ts";
-import { capture_stack, format_frame, format_place, type stack_frame } from "../stacktrace.ts";
+import { capture_stack, format_call, format_place, type stack_frame } from "../stacktrace.ts";
 import { jiffies } from "../time/clock.ts";
 import type { track } from "./object.ts";
 
@@ -19,7 +19,7 @@ export class stack_track implements track {
     this.#frames = frames;
   }
   get stack(): readonly string[] {
-    return this.#frames().map(format_frame);
+    return this.#frames().map(format_call);
   }
   get module(): string | null {
     return this.#frames()[0]?.module ?? null;

@@ -12,7 +12,9 @@ import { pr_emerg } from "../printk.ts";
 import { point, slow, take_point } from "../sched/core.ts";
 import { might_sleep } from "../sched/debug.ts";
 import { ready, ready_int, type Sleeps } from "../sched/types.ts";
+import { set_byte_at } from "../lib/string.ts";
 import { kasan_check_range } from "./kasan.ts";
+import { kmsan_copy_to_user } from "./kmsan.ts";
 import { access_user, current_mm, TASK_SIZE } from "./mm_struct.ts";
 import { kfree, kmalloc } from "./slab.ts";
 import { EFAULT, EINVAL, ENOMEM } from "../../include/linux/errno.ts";
@@ -61,7 +63,10 @@ function do_copy_to_user(to: bigint, from: byte_memory, n: number): number {
   if (should_fail_ex("fail_usercopy", "copy_to_user", n)) return n;
   if (!access_ok(to, n)) return n;
   kasan_check_range(from, 0, n, false);
-  return access_user(current_mm(), to, some_bytes(from, n), true);
+  const left = access_user(current_mm(), to, some_bytes(from, n), true);
+  // What did not get there has told nobody anything.
+  kmsan_copy_to_user(to, from, n - left);
+  return left;
 }
 function do_copy_from_user(to: byte_memory, from: bigint, n: number): number {
   let left = n;
@@ -213,7 +218,7 @@ export function* memdup_user_nul(src: bigint, len: number): Sleeps<kbuf> {
     kfree(p);
     return ERR_PTR(-EFAULT);
   }
-  p.$bytes[len] = 0;
+  set_byte_at(p, len, 0);
   return p;
 }
 /**

@@ -3,16 +3,18 @@
 import { kbuf } from "../lib/bytestruct.ts";
 import { kobj_memory, sizeof, struct_array } from "../lib/struct.ts";
 import { copy_struct } from "../lib/struct_copy.ts";
+import { memcpy } from "../lib/string.ts";
 import { WARN_ON_ONCE } from "../panic.ts";
 import { kasan_check_range } from "./kasan.ts";
 import { kcalloc, kfree, kmalloc, string_memory, type struct_ctor, ZERO_SIZE_PTR } from "./slab.ts";
-import { vfree, vzalloc } from "./vmalloc.ts";
+import { vfree, vmalloc, vzalloc } from "./vmalloc.ts";
 import { PAGE_SIZE } from "./page_size.ts";
 import {
   __GFP_NOFAIL,
   __GFP_NORETRY,
   __GFP_NOWARN,
   __GFP_RETRY_MAYFAIL,
+  __GFP_ZERO,
   type gfp_t,
 } from "../../include/linux/gfp_types.ts";
 
@@ -38,7 +40,7 @@ export function kstrndup(s: string | null, max: number, gfp: gfp_t): string | nu
 export function kmemdup<T extends kobj_memory>(src: T, len: number, gfp: gfp_t): T | null {
   const copy = same_kind(src, len, gfp);
   if (!copy || !kasan_check_range(src, 0, len, false)) return copy;
-  if (copy instanceof kbuf && src instanceof kbuf) copy.$bytes.set(src.$bytes.subarray(0, len));
+  if (copy instanceof kbuf && src instanceof kbuf) memcpy(copy, src, len);
   else copy_struct(copy, src);
   return copy;
 }
@@ -70,14 +72,22 @@ export function kvmalloc(of: struct_ctor<kobj_memory> | number, gfp: gfp_t): kob
     WARN_ON_ONCE(!(gfp & __GFP_NOWARN));
     return null;
   }
-  return typeof of === "number" ? vzalloc(of) : vzalloc(of);
+  if (typeof of !== "number") return vzalloc(of);
+  return gfp & __GFP_ZERO ? vzalloc(of) : vmalloc(of);
 }
-export const kvzalloc: typeof kvmalloc = kvmalloc;
+/** kvmalloc() of memory that is zero. */
+export function kvzalloc<T extends kobj_memory>(of: struct_ctor<T>, gfp: gfp_t): T | null;
+export function kvzalloc(of: number, gfp: gfp_t): kbuf | null;
+export function kvzalloc(of: struct_ctor<kobj_memory> | number, gfp: gfp_t): kobj_memory | null {
+  return typeof of === "number" ? kvmalloc(of, gfp | __GFP_ZERO) : kvmalloc(of, gfp | __GFP_ZERO);
+}
 /** kvmalloc() for `n` times `of` bytes. */
-export function kvcalloc(n: number, of: number, gfp: gfp_t): kbuf | null {
+export function kvmalloc_array(n: number, of: number, gfp: gfp_t): kbuf | null {
   return kvmalloc(n * of, gfp);
 }
-export const kvmalloc_array = kvcalloc;
+export function kvcalloc(n: number, of: number, gfp: gfp_t): kbuf | null {
+  return kvmalloc_array(n, of, gfp | __GFP_ZERO);
+}
 
 /** Frees what kvmalloc() gave; NULL is fine. May sleep if it came from vmalloc(). */
 export function kvfree(p: object | string | null): void {

@@ -7,6 +7,7 @@ import { WARN } from "../panic.ts";
 import { might_sleep } from "../sched/debug.ts";
 import { in_interrupt } from "../sched/task.ts";
 import { should_failslab } from "./failslab.ts";
+import { kmsan_poison_memory } from "./kmsan.ts";
 import { vm_insert_page } from "./memory.ts";
 import { type vm_area_struct, VM_DONTDUMP, VM_DONTEXPAND } from "./mm_struct.ts";
 import type { mem_object } from "./object.ts";
@@ -29,10 +30,18 @@ function area(size: number): { addr: number; usable: number } {
   return { addr, usable };
 }
 
-/** Memory of `of` bytes, or for a struct. May sleep. @return NULL if there is none. What C leaves uninitialised is zero here. */
+/** Memory of `of` bytes, or for a struct. May sleep. @return NULL if there is none. What C leaves uninitialised reads as zero here. */
 export function vmalloc<T extends kobj_memory>(of: struct_ctor<T>): T | null;
 export function vmalloc(of: number): kbuf | null;
 export function vmalloc(of: struct_ctor<kobj_memory> | number): kobj_memory | null {
+  const object = typeof of === "number" ? vzalloc(of) : vzalloc(of);
+  if (object instanceof kbuf) kmsan_poison_memory(object);
+  return object;
+}
+/** vmalloc() of memory that is zero. */
+export function vzalloc<T extends kobj_memory>(of: struct_ctor<T>): T | null;
+export function vzalloc(of: number): kbuf | null;
+export function vzalloc(of: struct_ctor<kobj_memory> | number): kobj_memory | null {
   const size = typeof of === "number" ? of : sizeof(of);
   might_alloc(GFP_KERNEL);
   if (size === 0 || should_failslab("vmalloc", PAGE_ALIGN(size), GFP_KERNEL)) return null;
@@ -42,7 +51,6 @@ export function vmalloc(of: struct_ctor<kobj_memory> | number): kobj_memory | nu
     typeof of === "number" ? new kbuf(of) : new of(),
   );
 }
-export const vzalloc: typeof vmalloc = vmalloc;
 
 export function is_vmalloc_addr(p: object): boolean {
   return memory_of(p).kind === "vmalloc";

@@ -6,6 +6,7 @@
  */
 import { completion, type swait_queue_head } from "../../include/linux/completion.ts";
 import { ERESTARTSYS } from "../../include/linux/errno.ts";
+import { checkers } from "../checkers.ts";
 import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
 import { bad_access } from "../lib/err_ptr.ts";
 import { name_of_member } from "../locking/debug_locks.ts";
@@ -15,34 +16,55 @@ import { report, where_we_are } from "../panic.ts";
 import { MAX_SCHEDULE_TIMEOUT } from "../time/clock.ts";
 import { point, set_current_state, signal_pending_state, slow, take_point, wake_up_process } from "./core.ts";
 import { might_sleep } from "./debug.ts";
-import { current, TASK_INTERRUPTIBLE, TASK_KILLABLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE } from "./task.ts";
+import {
+  current,
+  TASK_INTERRUPTIBLE,
+  TASK_KILLABLE,
+  TASK_RUNNING,
+  type task_struct,
+  TASK_UNINTERRUPTIBLE,
+} from "./task.ts";
 import { schedule_timeout } from "./timeout.ts";
 import { READY, ready, ready_int, type Sleeps } from "./types.ts";
 
 const UINT_MAX = 0xffffffff;
+
+const names_of = (tasks: readonly task_struct[]): string => tasks.map((t) => `${t.comm}/${t.pid}`).join(", ");
+
+/** Linux says nothing in these cases: the words are this project's own. */
+function misused(how: string, detail: string): void {
+  if (!checkers.on) return;
+  const title = `completion: ${how}`;
+  report({ checker: "completion", title, text: [title, detail, where_we_are()].join("\n") });
+}
 
 /**
  * Makes `x` a completion that has not happened. @name: if not that of the struct it lies in
  * Linux says nothing when somebody is waiting on it at that time: they are lost. Here it is reported.
  */
 export function init_completion(x: completion, name = name_of_member(x, "x")): void {
-  const waiting = x.wait.task_list;
-  if (waiting.length > 0) {
-    const who = waiting.map((t) => `${t.comm}/${t.pid}`).join(", ");
-    const title = "completion: initialised while somebody waits for it";
-    const text = [
-      title,
-      `${x.wait.lock.dep_map.name} was initialised again, and ${who} will not be woken`,
-      where_we_are(),
-    ];
-    report({ checker: "completion", title, text: text.join("\n") });
-  }
+  const { task_list } = x.wait;
+  if (task_list.length > 0)
+    misused(
+      "initialised while somebody waits for it",
+      `${x.wait.lock.dep_map.name} was initialised again, and ${names_of(task_list)} will not be woken`,
+    );
   x.done = 0;
   spin_lock_init(x.wait.lock, name);
   x.wait.task_list = [];
+  x.wait.woken = [];
 }
-/** Has not happened any more. Nobody may be waiting, or they go on waiting. */
+/**
+ * Has not happened any more. Who waits goes on waiting; whoever was told already and has not run since is told in vain, which
+ * is reported.
+ */
 export function reinit_completion(x: completion): void {
+  const told = x.wait.woken;
+  if (x.done > 0 && told.length > 0)
+    misused(
+      "reinitialised before who was woken has seen it",
+      `${x.wait.lock.dep_map.name} was reinitialised, and ${names_of(told)} will wait on`,
+    );
   x.done = 0;
 }
 /** A static completion, initialised. @name: of the variable */
@@ -68,6 +90,7 @@ function check_queue(q: swait_queue_head): void {
 function wake_first(q: swait_queue_head): boolean {
   const t = q.task_list.shift();
   if (!t) return false;
+  q.woken.push(t);
   wake_up_process(t);
   return true;
 }
@@ -79,9 +102,14 @@ export function complete(x: completion): void {
   wake_first(x.wait);
   kcsan_release(x);
 }
-/** Lets all waiters go on, those to come as well, until reinit_completion(). Any context. */
+/** Lets all waiters go on, those to come as well, until reinit_completion(), before which it is of no use again. Any context. */
 export function complete_all(x: completion): void {
   check_queue(x.wait);
+  if (x.done === UINT_MAX)
+    misused(
+      "complete_all() of what is complete for all",
+      `${x.wait.lock.dep_map.name} was not reinitialised in between`,
+    );
   x.done = UINT_MAX;
   while (wake_first(x.wait));
   kcsan_release(x);
@@ -108,6 +136,8 @@ function* wait_slow(x: completion, timeout: number, state: number, wchan: string
       if (!x.wait.task_list.includes(me)) x.wait.task_list.push(me);
       set_current_state(state);
       left = yield* schedule_timeout(left, why);
+      const woken = x.wait.woken.indexOf(me);
+      if (woken >= 0) x.wait.woken.splice(woken, 1);
     } while (!x.done && left);
     set_current_state(TASK_RUNNING);
     const at = x.wait.task_list.indexOf(me);
@@ -142,6 +172,16 @@ export function wait_for_completion(x: completion): Sleeps {
 /** @timeout: in jiffies. @return jiffies left, at least 1; 0 if the time is up */
 export function wait_for_completion_timeout(x: completion, timeout: number): Sleeps<number> {
   const path = wait_for_common(x, timeout, TASK_UNINTERRUPTIBLE, "wait_for_completion_timeout");
+  return path ?? ready(timeout || 1);
+}
+/** As wait_for_completion(), for the accounts of who waits for a device. */
+export function wait_for_completion_io(x: completion): Sleeps {
+  const path = wait_for_common(x, MAX_SCHEDULE_TIMEOUT, TASK_UNINTERRUPTIBLE, "wait_for_completion_io");
+  return path ? wait_void(path) : READY;
+}
+/** @timeout: in jiffies. @return jiffies left, at least 1; 0 if the time is up */
+export function wait_for_completion_io_timeout(x: completion, timeout: number): Sleeps<number> {
+  const path = wait_for_common(x, timeout, TASK_UNINTERRUPTIBLE, "wait_for_completion_io_timeout");
   return path ?? ready(timeout || 1);
 }
 /** @return 0, or -ERESTARTSYS if a signal ended the wait */

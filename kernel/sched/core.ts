@@ -5,9 +5,10 @@
  * A primitive asks point() and, if nothing interferes and nothing has to wait, goes on without suspending. Only a real
  * switch, a pending interrupt or a wait costs a generator.
  */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { kcsan_task_created, kcsan_task_exited, kcsan_wake } from "../kcsan/order.ts";
-import { decide, interferes } from "./decide.ts";
+import { decide, interferes, outside } from "./decide.ts";
+import { footprint, touch_new_task, touch_task } from "./footprint.ts";
 import { bug_scheduling_while_atomic, missing_yield_star } from "./debug.ts";
 import { deliver_pending, pending_here, pending_for_idle } from "./interrupts.ts";
 import {
@@ -35,7 +36,7 @@ import { CPU_POINT, READY, SLEEP_POINT, type Sleeps, type Spins } from "./types.
 /** Frames of the host from schedule() to the function that waits: itself, a few of the scheduler's, and what resumes them. */
 const WCHAN_DEPTH = 12;
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   /** Whom the last decision chose; taken up by the run loop when the current task suspends. */
   next: null as task_struct | null,
   /** A slow path that was handed out and not yet begun. */
@@ -60,11 +61,22 @@ function candidates(me: task_struct | null): task_struct[] {
   if (me && can_go_on(me)) found.push(me);
   for (const c of sched.cpus) if (c.curr && c.curr !== me && can_go_on(c.curr)) found.push(c.curr);
   for (const t of sched.runnable) if (cpu_for(t)) found.push(t);
-  for (const c of sched.cpus) if (!c.curr && c.idle && pending_for_idle(c)) found.push(c.idle);
+  // One CPU with nothing to do is as good as another.
+  const free = sched.cpus.find((c) => c.idle && pending_for_idle(c));
+  if (free?.idle) found.push(free.idle);
   return found;
 }
 
-function choose(from: readonly task_struct[]): task_struct | null {
+function id_of(t: task_struct): number {
+  return t.flags & PF_IDLE ? -1 - sched.cpus.findIndex((c) => c.idle === t) : t.pid;
+}
+/** @me: who went on up to here, null if they do not go on by themselves */
+function choose(from: readonly task_struct[], me: task_struct | null): task_struct | null {
+  const { watcher } = footprint;
+  if (watcher && from.length > 0 && interferes()) {
+    const scarce = sched.runnable.some((t) => !from.includes(t));
+    watcher.step(from.map(id_of), me && from[0] === me ? id_of(me) : 0, scarce);
+  }
   return from[decide("switch", from.length, (i) => `${from[i]?.comm ?? "?"}/${from[i]?.pid ?? 0}`)] ?? null;
 }
 
@@ -77,9 +89,10 @@ export function point(): boolean {
   s.owed = null;
   if (interferes()) {
     const me = current();
+    outside.ask?.();
     const from = candidates(me);
-    if (from.length > 1) {
-      const chosen = choose(from);
+    if (from.length > 1 || footprint.watcher) {
+      const chosen = choose(from, me);
       if (chosen !== me) {
         s.next = chosen;
         return true;
@@ -139,11 +152,14 @@ export function* spin_until(condition: () => boolean, why: waits_for): Spins {
 }
 
 export function set_current_state(state: number): void {
-  current().state = state;
+  const t = current();
+  touch_task(t.pid, true);
+  t.state = state;
 }
 
 /** Signals end a wait in this state. */
 export function signal_pending_state(state: number, t: task_struct): boolean {
+  touch_task(t.pid, false);
   if (!(state & (TASK_INTERRUPTIBLE | TASK_WAKEKILL)) || t.pending_signals.length === 0) return false;
   return (state & TASK_INTERRUPTIBLE) !== 0 || t.fatal_signal;
 }
@@ -173,7 +189,11 @@ export function* schedule(why: waits_for | null = null): Sleeps {
 
 /** Makes `t` runnable if it sleeps in one of the states. Any context. @return whether it was woken */
 export function try_to_wake_up(t: task_struct, states: number): boolean {
-  if (!(t.state & states) || t.state & TASK_DEAD) return false;
+  if (!(t.state & states) || t.state & TASK_DEAD) {
+    touch_task(t.pid, false);
+    return false;
+  }
+  touch_task(t.pid, true);
   t.state = TASK_RUNNING;
   kcsan_wake(t);
   if (t.asleep) {
@@ -189,6 +209,7 @@ export function wake_up_process(t: task_struct): boolean {
 /** A new task, runnable at once. @daemon: may wait for ever without being reported */
 export function create_task(comm: string, body: Sleeps, flags = 0, daemon = false): task_struct {
   const t = new task_struct(sched.next_pid++, comm, body, flags, daemon);
+  touch_new_task(t.pid);
   sched.tasks.push(t);
   sched.runnable.push(t);
   kcsan_task_created(t);
@@ -236,6 +257,7 @@ function run(t: task_struct): void {
   try {
     const stop = t.body.next();
     if (stop.done) {
+      touch_task(t.pid, true);
       for (const check of task_exit_checks) check(t);
       kcsan_task_exited(t);
       t.state = TASK_DEAD;
@@ -259,7 +281,8 @@ export function pick_next(): task_struct | null {
   const chosen = s.next;
   s.next = null;
   if (chosen) return chosen;
-  return choose(candidates(null));
+  outside.ask?.();
+  return choose(candidates(null), null);
 }
 
 /** One step of the machine. @return false if nobody can go on */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Checks of the context that a function is called in. */
+import { checkers } from "../checkers.ts";
 import { LOGLEVEL_ERR } from "../printk.ts";
 import { die, report, where_we_are } from "../panic.ts";
 import { format_place, stack_trace } from "../stacktrace.ts";
@@ -7,7 +8,7 @@ import { current, in_atomic, irqs_disabled, type task_struct } from "./task.ts";
 
 /** A function that may sleep was reached. Speaks when it was reached where nobody may. Any context. */
 export function might_sleep(): void {
-  if (!in_atomic() && !irqs_disabled()) return;
+  if (!checkers.on || (!in_atomic() && !irqs_disabled())) return;
   const me = current();
   const stack = stack_trace();
   const title = `BUG: sleeping function called from invalid context at ${format_place(stack)}`;

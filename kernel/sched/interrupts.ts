@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Interrupts and softirqs as the scheduler sees them: what is due, and where it may be taken. */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { kcsan_enter_context, kcsan_exit_context } from "../kcsan/order.ts";
 import { decide } from "./decide.ts";
+import { touch_everything } from "./footprint.ts";
 import { type cpu, HARDIRQ_OFFSET, sched, SOFTIRQ_OFFSET } from "./task.ts";
 import type { Spins } from "./types.ts";
 
@@ -12,7 +13,7 @@ export interface pending_irq {
   readonly handler: () => Spins;
 }
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   /** Raised and not yet taken, oldest first. They float: any CPU that lets interrupts in may take them. */
   hard: [] as pending_irq[],
   /** Work left by interrupts and by the clock, run with interrupts on. */
@@ -21,9 +22,12 @@ const s = per_boot(() => ({
 
 /** The machine raises an interrupt. Any context, also from outside the kernel. */
 export function raise_irq(irq: pending_irq): void {
+  // Whoever comes to its next point takes it.
+  touch_everything();
   s.hard.push(irq);
 }
 export function raise_softirq(work: () => Spins): void {
+  touch_everything();
   s.soft.push(work);
 }
 
@@ -44,6 +48,7 @@ export function pending_for_idle(c: cpu): boolean {
 export function* deliver_pending(): Spins {
   const me = sched.current;
   if (!me) return;
+  touch_everything();
   if (s.hard.length > 0) {
     const i = decide("irq", s.hard.length, (n) => s.hard[n]?.name ?? "?");
     const [irq] = s.hard.splice(i, 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Tasks and the CPUs they run on. */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import type { stack_frame } from "../stacktrace.ts";
 import type { CpuPoint, Sleeps, SleepPoint } from "./types.ts";
 
@@ -90,7 +90,7 @@ export class task_struct {
 export const task_exit_checks: ((t: task_struct) => void)[] = [];
 
 /** The tasks and CPUs of this boot. */
-export const sched = per_boot(() => ({
+export const sched = per_boot_books(() => ({
   cpus: [] as cpu[],
   /** Runnable tasks that hold no CPU, in the order in which they became so. */
   runnable: [] as task_struct[],

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Timers on virtual time, run as softirqs in the order in which they expire. */
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
+import { object_ids } from "../lib/struct.ts";
+import { touch_part } from "../sched/footprint.ts";
 import { raise_softirq } from "../sched/interrupts.ts";
 import type { Spins } from "../sched/types.ts";
 import { clock, NSEC_PER_JIFFY } from "./clock.ts";
@@ -12,13 +14,15 @@ export class wheel_entry {
   /** Order of arming: of two timers that expire together, the one armed first runs first. */
   seq = 0;
   pending = false;
+  /** For footprints, as of other objects. */
+  readonly id = object_ids.next++;
   readonly expire: (entry: wheel_entry) => Spins;
   constructor(expire: (entry: wheel_entry) => Spins) {
     this.expire = expire;
   }
 }
 
-const s = per_boot(() => ({
+const s = per_boot_books(() => ({
   /** Sorted, next to expire first. */
   wheel: [] as wheel_entry[],
   seq: 0,
@@ -43,11 +47,15 @@ export function arm(entry: wheel_entry, expires_ns: number): boolean {
     else hi = mid;
   }
   s.wheel.splice(lo, 0, entry);
+  // Of those that expire together, the one armed first runs first.
+  touch_part(expires_ns, "timers", true);
   kcsan_release(entry);
   return was;
 }
 export function disarm(entry: wheel_entry): boolean {
+  touch_part(entry.id, "timer", true);
   if (!entry.pending) return false;
+  touch_part(entry.expires_ns, "timers", true);
   entry.pending = false;
   const at = s.wheel.indexOf(entry);
   if (at >= 0) s.wheel.splice(at, 1);

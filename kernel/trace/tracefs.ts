@@ -10,14 +10,14 @@ import { fs_initcall } from "#linux/init.ts";
 import { type seq_file, seq_puts, seq_read, single_open, single_release } from "#linux/seq_file.ts";
 import { kbuf } from "#linux/types.ts";
 import { copy_from_user } from "#linux/uaccess.ts";
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { register_filesystem_root } from "../fs/namei.ts";
 import { tree_entry, tree_filesystem } from "../fs/file_tree.ts";
 import type { module } from "../modpost.ts";
 import type { Sleeps } from "../sched/types.ts";
 import { trace_events } from "./trace.ts";
 
-const s = per_boot(() => {
+const s = per_boot_books(() => {
   const root = new tree_entry("tracing", 0o700, null);
   return { root, events: new tree_entry("events", 0o750, root), enabled: new Set<string>() };
 });

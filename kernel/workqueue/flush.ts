@@ -17,6 +17,7 @@ import { WARN_ON } from "../panic.ts";
 import { pr_warn } from "../printk.ts";
 import { cond_resched, schedule, set_current_state, spin_until } from "../sched/core.ts";
 import { might_sleep } from "../sched/debug.ts";
+import { touch_named } from "../sched/footprint.ts";
 import { current, TASK_RUNNING, TASK_UNINTERRUPTIBLE } from "../sched/task.ts";
 import type { Sleeps } from "../sched/types.ts";
 import { DECLARE_WAIT_QUEUE_HEAD, wake_up_all } from "../sched/wait.ts";
@@ -74,6 +75,7 @@ function take_off(item: work_item): void {
 
 function* wait_for_item(item: work_item, wchan: string, what: string): Sleeps {
   const me = current();
+  touch_named("worker pools", true);
   item.flushers.push(me);
   for (;;) {
     set_current_state(TASK_UNINTERRUPTIBLE);

@@ -12,12 +12,13 @@ import {
   WQ_MEM_RECLAIM,
   WQ_UNBOUND,
 } from "../../include/linux/workqueue.ts";
-import { per_boot } from "../boot.ts";
+import { per_boot_books } from "../boot.ts";
 import { debug_object_deactivate } from "../locking/debug_objects.ts";
 import { kcsan_acquire, kcsan_enter_context, kcsan_exit_context, kcsan_release } from "../kcsan/order.ts";
 import { held_locks, lock_map_acquire, lock_map_release, lockdep_depth, lockdep_map } from "../locking/lockdep.ts";
 import { report, WARN_ONCE, where_we_are } from "../panic.ts";
 import { create_task, do_sched_yield, schedule, set_current_state, wake_up_process } from "../sched/core.ts";
+import { touch_named } from "../sched/footprint.ts";
 import { current, in_atomic, PF_KTHREAD, PF_WQ_WORKER, sched, TASK_IDLE, type task_struct } from "../sched/task.ts";
 import type { Sleeps } from "../sched/types.ts";
 
@@ -63,12 +64,18 @@ export class worker {
   }
 }
 
-const s = per_boot(() => ({
+/** Pools, their lists and their workers are no structs: whoever looks at them says so. All of them are one place. */
+function touch_pools(): void {
+  touch_named("worker pools", true);
+}
+
+const s = per_boot_books(() => ({
   pools: new Map<string, worker_pool>(),
   by_task: new Map<task_struct, worker>(),
 }));
 
 function pool_named(name: string): worker_pool {
+  touch_pools();
   let pool = s.pools.get(name);
   if (!pool) s.pools.set(name, (pool = new worker_pool(name)));
   return pool;
@@ -79,6 +86,7 @@ export function pool_for(wq: workqueue_struct, cpu: number): worker_pool {
   return pool_named(wq.flags & WQ_UNBOUND ? `u${2 * sched.cpus.length}` : String(cpu));
 }
 export function all_pools(): Iterable<worker_pool> {
+  touch_pools();
   return s.pools.values();
 }
 
@@ -90,6 +98,7 @@ export function current_work(): work_struct | null {
   return current_wq_worker()?.current_item?.work ?? null;
 }
 export function find_worker_executing_work(pool: worker_pool, work: work_struct): worker | null {
+  touch_pools();
   return pool.workers.find((w) => w.current_item?.work === work && w.current_func === work.func) ?? null;
 }
 
@@ -108,6 +117,7 @@ function wake_up_worker(pool: worker_pool): void {
 
 /** Makes an item known to the workers. */
 export function insert_work(item: work_item): void {
+  touch_pools();
   item.pool.worklist.push(item);
   wake_up_worker(item.pool);
 }
@@ -115,6 +125,7 @@ export function insert_work(item: work_item): void {
 /** An item is through, or was cancelled: the next one of its workqueue may begin, and who waited for it goes on. */
 export function pwq_dec_nr_in_flight(item: work_item, was_active: boolean): void {
   const { wq } = item;
+  touch_pools();
   item.done = true;
   wq.in_flight.delete(item);
   if (was_active) {
@@ -132,6 +143,7 @@ export function pwq_dec_nr_in_flight(item: work_item, was_active: boolean): void
 function* worker_thread(w: worker): Sleeps {
   const { pool } = w;
   for (;;) {
+    touch_pools();
     for (let item = pool.worklist.shift(); item; item = pool.worklist.shift()) {
       yield* process_one_work(w, item);
       for (let next = w.scheduled.shift(); next; next = w.scheduled.shift()) yield* process_one_work(w, next);
@@ -161,6 +173,7 @@ function* process_one_work(w: worker, item: work_item): Sleeps {
   // The copy lies on this stack, so freeing the item frees no held lock.
   map.instance = null;
   const func = work.func;
+  touch_pools();
   w.current_item = item;
   w.current_func = func;
   work.entry = "idle";
@@ -178,6 +191,7 @@ function* process_one_work(w: worker, item: work_item): Sleeps {
   // An item may queue itself for ever, and this thread would run it for ever.
   yield* do_sched_yield();
   me.daemon = true;
+  touch_pools();
   w.current_item = null;
   w.current_func = null;
   kcsan_release(work, "runs");

@@ -425,7 +425,7 @@ test.serial("children are walked, found and moved", (t) => {
     "release c",
     "release b",
     "release a",
-    ["system"],
+    ["platform", "system"],
   ]);
 });
 

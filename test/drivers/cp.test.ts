@@ -4,7 +4,7 @@ import test from "ava";
 import { agree, SEED } from "../helpers/cp-property.ts";
 
 test.serial("programs do through vfio-ccw what they say", (t) => {
-  const seen = agree(SEED, 250);
+  const seen = agree(SEED, 2000);
   t.log(seen);
   t.pass();
 });

@@ -54,7 +54,12 @@ export function* remove(u: user_process, uuid = UUID): Sleeps<number> {
   return yield* u.sysfs_write(`/sys/bus/mdev/devices/${uuid}/remove`, "1");
 }
 
-export function* open(u: user_process, uuid = UUID): Sleeps<Opened> {
+/** @before: what is to be done with the group before the device is opened */
+export function* open(
+  u: user_process,
+  uuid = UUID,
+  before: ((group: number) => Sleeps<unknown>) | null = null,
+): Sleeps<Opened> {
   const link = yield* u.readlink(`/sys/bus/mdev/devices/${uuid}/iommu_group`);
   const opened: Opened = { container: -1, group: -1, device: -1 };
   if (link.ret < 0) return { ...opened, group: link.ret };
@@ -65,6 +70,7 @@ export function* open(u: user_process, uuid = UUID): Sleeps<Opened> {
   u.poke_u32(arg, opened.container);
   yield* u.ioctl(opened.group, VFIO_GROUP_SET_CONTAINER, arg);
   yield* u.ioctl(opened.container, VFIO_SET_IOMMU, BigInt(VFIO_TYPE1v2_IOMMU));
+  if (before) yield* before(opened.group);
   u.poke(arg, new TextEncoder().encode(uuid + "\0"));
   opened.device = yield* u.ioctl(opened.group, VFIO_GROUP_GET_DEVICE_FD, arg);
   return opened;

@@ -71,6 +71,13 @@ const KNOWN: readonly Known[] = [
     last: true,
   },
   {
+    report: /^WARNING: vfio_remove_dma/,
+    where: / vfio_group_fops_release\b/,
+    why: "close_device finds a program that the worker has begun to free, and does not wait for it: its pages are still pinned when the group goes, and the worker unpins them in a container that is gone",
+    kinds: KINDS,
+    last: true,
+  },
+  {
     report: /^(BUG: |WARNING: |ODEBUG: |list_)/,
     where: / (fsm_io_request|cp_free|cp_prefetch|cp_init) /,
     why: "VFIO_DEVICE_RESET and an unplug do without io_mutex: fsm_close() or fsm_notoper() frees the program that a write() is translating",

@@ -7,26 +7,25 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import test from "ava";
 import type { Sleeps } from "#linux/types.ts";
-import { boot, found, log, run, spawn } from "../../kernel/arch/machine.ts";
+import { boot, found, log } from "../../kernel/arch/machine.ts";
 import { arm_faults } from "../../kernel/lib/fault-inject.ts";
 import { oops_of_host_error } from "../../kernel/panic.ts";
 import { kmemleak_scan } from "../../kernel/mm/kmemleak.ts";
 import { MODULE_STATE_LIVE, module_images } from "../../kernel/modpost.ts";
 import * as faults from "../modules/checker_faults.ts";
 import * as mm_faults from "../modules/mm_faults.ts";
+import * as rules_locks from "../modules/rules_locks.ts";
+import * as rules_memory from "../modules/rules_memory.ts";
+import { comparable, hear, type Planted } from "./planted.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const PAGES = join(ROOT, "Documentation/checkers");
 
-interface Planted {
-  /** The first task is called init, the others other. */
-  readonly tasks: readonly (() => Sleeps)[];
+interface Fault extends Planted {
   /** Whose report it is; null for something that only writes to the log. */
   readonly checker: string | null;
-  readonly powerOn?: () => void;
-  readonly atTheEnd?: () => void;
 }
-const by = (checker: string | null, ...tasks: (() => Sleeps)[]): Planted => ({ checker, tasks });
+const by = (checker: string | null, ...tasks: (() => Sleeps)[]): Fault => ({ checker, tasks });
 
 /** Fails the first allocation. */
 function fail_once(): void {
@@ -45,9 +44,22 @@ function with_module_loaded(): void {
   for (const statics of mod.statics) statics.reset();
 }
 
-const PLANTED: Readonly<Record<string, readonly Planted[]>> = {
+const PLANTED: Readonly<Record<string, readonly Fault[]>> = {
   bug: [by("bug", faults.bugs)],
-  completion: [by("completion", faults.completion_waits, faults.completion_again)],
+  completion: [
+    by("completion", faults.completion_waits, faults.completion_again),
+    by("completion", rules_locks.completed_for_all_twice),
+    by("completion", rules_locks.waits_for_done, rules_locks.takes_back),
+  ],
+  debug_objects: [
+    by("odebug", rules_memory.timer_freed),
+    by("odebug", rules_memory.timer_initialised),
+    by("odebug", rules_memory.timer_of_zeros),
+    by("odebug", rules_memory.rcu_freed),
+    by("odebug", rules_memory.rcu_twice),
+    by("odebug", rules_memory.rcu_initialised),
+    by("warn", rules_memory.kfree_rcu_twice),
+  ],
   deadlock: [by("deadlock", faults.takes_a, faults.takes_b)],
   device: [by("device", faults.no_release)],
   double_free: [by("kasan", mm_faults.double_free), by("kasan", mm_faults.free_of_member)],
@@ -61,7 +73,8 @@ const PLANTED: Readonly<Record<string, readonly Planted[]>> = {
     by("kasan", mm_faults.end_of_scope),
     by("ubsan", mm_faults.index_of_member),
   ],
-  kcsan: [{ checker: "kcsan", tasks: [faults.races_first, faults.races_second], powerOn: () => boot({ kcsan: true }) }],
+  kcsan: [{ checker: "kcsan", tasks: [faults.races_first, faults.races_second], machine: { kcsan: true } }],
+  kmsan: [{ checker: "kmsan", tasks: [rules_memory.leaks_to_user], user: rules_memory.set_user }],
   kmemleak: [{ checker: "kmemleak", tasks: [mm_faults.leak], powerOn: with_module_loaded, atTheEnd: kmemleak_scan }],
   kobject: [
     by("kobject", faults.kobject_twice),
@@ -92,9 +105,15 @@ const PLANTED: Readonly<Record<string, readonly Planted[]>> = {
     by("lockdep", faults.lock_freed),
     by("lockdep", faults.lock_to_user_space),
     by("lockdep", faults.lock_kept),
+    by("lockdep", rules_locks.irq_safe_to_unsafe),
+    by("lockdep", rules_locks.irq_inversion),
   ],
   might_sleep: [by("might_sleep", faults.sleeps_in_spinlock)],
-  mutex: [by("debug_locks", faults.mutex_of_zeros)],
+  mutex: [
+    by("debug_locks", faults.mutex_of_zeros),
+    by("debug_locks", rules_locks.destroys_locked),
+    by("debug_locks", rules_locks.uses_destroyed),
+  ],
   null_deref: [
     by("oops", faults.reads_null),
     by("oops", faults.calls_null),
@@ -124,30 +143,11 @@ const PLANTED: Readonly<Record<string, readonly Planted[]>> = {
   ],
 };
 
-/** Lines that only frame a text. */
-const FRAME = /^(-+\[ cut here \]-+|=+)$/;
-
-function comparable(text: string): string[] {
-  return text
-    .split("\n")
-    .filter((line) => !FRAME.test(line))
-    .map((line) =>
-      line
-        .replaceAll(/\b(0x|0{8})[0-9a-f]{8}\b(?!\/)/g, "ADDRESS")
-        .replaceAll(/\b(init|other)([/:])\d+/g, "$1$2PID")
-        .replaceAll(/\b(pid:? )\d+/gi, "$1PID")
-        .replace(/(leaked lock or atomic: \S+\/)\d+$/, "$1PID"),
-    );
-}
-
 /** What the machine says, and whose words they are. */
-function said({ tasks, checker, powerOn, atTheEnd }: Planted): string[] {
-  (powerOn ?? boot)();
-  for (const [i, body] of tasks.entries()) spawn(i === 0 ? "init" : "other", body());
-  run();
-  atTheEnd?.();
-  if (checker === null) return log().map(({ text }) => text);
-  return found().flatMap((r) => (r.checker === checker ? [r.text] : []));
+function said(fault: Fault): string[] {
+  const { reports } = hear(fault);
+  if (fault.checker === null) return log().map(({ text }) => text);
+  return reports.flatMap((r) => (r.checker === fault.checker ? [r.text] : []));
 }
 
 interface Page {

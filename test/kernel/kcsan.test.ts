@@ -610,7 +610,7 @@ test.serial("a free after an access", (t) => {
       "member: struct shared.value",
       "",
       "Reported by Kernel Concurrency Sanitizer on:",
-      "CPU: 0 PID: 4 Comm: frees",
+      "CPU: 0 PID: 4 Comm: frees Not tainted",
     ].join("\n"),
   ]);
 });
@@ -641,7 +641,7 @@ test.serial("what a report says", (t) => {
       "member: struct shared.value",
       "",
       "Reported by Kernel Concurrency Sanitizer on:",
-      "CPU: 0 PID: 3 Comm: reader",
+      "CPU: 0 PID: 3 Comm: reader Not tainted",
     ].join("\n"),
   );
 });

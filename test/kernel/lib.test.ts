@@ -192,7 +192,7 @@ test("list: what is added during the walk is met", (t) => {
 
 test("list: going on from a deleted entry faults at the poison", (t) => {
   t.is(inTask(t, walkOverDeleted), "oops");
-  t.regex(found()[0]?.text ?? "", /^BUG: unable to handle page fault for address: dead0000000000f8/);
+  t.regex(found()[0]?.text ?? "", /^general protection fault, probably for non-canonical address 0xdead0000000000f8: /);
 });
 function* walkOverDeleted(t: ExecutionContext): Sleeps {
   const head = LIST_HEAD();

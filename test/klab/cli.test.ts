@@ -5,6 +5,8 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import test from "ava";
+import { type Group, interleave, median, type Row, type Subject } from "../../tools/klab/bench/group.ts";
+import { showBench } from "../../tools/klab/commands/bench.ts";
 import { main } from "../../tools/klab/main.ts";
 import { ROOT } from "../../tools/klab/paths.ts";
 import { Terminal } from "../../tools/klab/terminal.ts";
@@ -69,7 +71,10 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   ["run start-io --state v1:0 --schedule nonsense", /is not a replay token/],
   ["export package.json", /package\.json is not a folder/],
   ["export tools", /tools is not empty/],
-  ...["bugs", "bench"].map((name) => [`${name} a --b c`, new RegExp(`${name} is not there yet`)] as const),
+  ["bench no-such-group", /no group "no-such-group"; there is/],
+  ["bench --qick", /did you mean --quick/],
+  ["bugs v9", /there is no version "v9"/],
+  ["bugs v1 --executions 0", /not a number from 1 on/],
 ];
 for (const [line, why] of BAD) {
   test(`refused: klab ${line}`, async (t) => {
@@ -89,7 +94,7 @@ test("help lists what is there, and nothing else", async (t) => {
   t.is(code, 0);
   for (const name of ["series", "scenarios", "run", "test", "ports", "golden"])
     t.regex(out, new RegExp(`^  ${name} `, "m"));
-  t.notRegex(out, /bugs|bench/);
+  t.notRegex(out, /bugs/);
 });
 
 test("--json gives one document", async (t) => {
@@ -105,6 +110,50 @@ test("--json gives one document", async (t) => {
   t.true(files.length > 40);
   t.deepEqual(Object.keys(files[0] ?? {}), ["c", "ts", "functions", "members", "macros", "enumerators"]);
   t.is(ports.code, files.every((f) => f.ts !== null && f.functions.missing.length === 0) ? ports.code : 1);
+});
+
+test("bench: a row says what was promised, and the exit code whether it was kept", async (t) => {
+  const row = (name: string, value: number, limit: number): Row => ({
+    name,
+    value,
+    unit: "ns",
+    ratio: value / 10,
+    against: "ten",
+    bound: { of: "ratio", at: "most", limit },
+  });
+  const group = (name: string, rows: Row[]): Group => ({ name, summary: `about ${name}`, measure: () => rows });
+  const groups = [group("good", [row("fits", 1234.5, 200)]), group("bad", [row("does not", 50, 3)])];
+  const asked = async (json: boolean, pattern?: string): Promise<Ended> => {
+    let out = "";
+    const terminal = new Terminal(json, { stdout: { write: (text) => (out += text) }, stderr: { write: () => true } });
+    const code = await showBench(terminal, pattern, false, groups);
+    return { code, out, err: "" };
+  };
+  t.deepEqual(await asked(false, "goo"), {
+    code: 0,
+    out: "good: about good\n  fits  1 230 ns  123x ten  at most 200x: kept\n",
+    err: "",
+  });
+  const { code, out } = await asked(true);
+  t.is(code, 1);
+  t.deepEqual(JSON.parse(out), {
+    quick: false,
+    groups: groups.map(({ name, summary, measure }) => ({
+      name,
+      summary,
+      rows: (measure({ quick: true, step: () => undefined }) as Row[]).map((r) => ({ ...r, kept: name === "good" })),
+    })),
+  });
+});
+
+test("bench: subjects take turns, and a ratio is one of the same rounds", (t) => {
+  const turns: string[] = [];
+  const subject = (name: string): Subject => ({ name, times: 1, run: () => void turns.push(name) });
+  const { ns, ratio } = interleave([subject("a"), subject("b")], { quick: true, step: () => undefined });
+  t.deepEqual(turns, ["a", "b", "a", "b", "a", "b"]);
+  t.deepEqual([...ns.keys()], ["a", "b"]);
+  t.is(ratio("a", "a"), 1);
+  t.deepEqual([median([3, 1, 2]), median([4, 1, 2, 3])], [2, 2.5]);
 });
 
 test("colours and progress are for terminals", (t) => {
@@ -123,12 +172,12 @@ test("colours and progress are for terminals", (t) => {
 });
 
 test("the program itself: exit code, one line, nothing on stdout", (t) => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [resolve(ROOT, "tools/klab/bin.mjs"), "bugs"], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [resolve(ROOT, "tools/klab/bin.mjs"), "bugs", "v9"], {
     encoding: "utf8",
   });
   t.is(status, 2);
   t.is(stdout, "");
-  t.regex(stderr, /^klab: bugs is not there yet[^\n]*\n$/);
+  t.regex(stderr, /^klab: there is no version "v9"[^\n]*\n$/);
 });
 
 test("without node_modules it says how to install them", (t) => {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The command line: which commands there are, and how it ends. */
 import { Command, CommanderError } from "commander";
+import { bench } from "./commands/bench.ts";
 import { bugs } from "./commands/bugs.ts";
 import { bisect } from "./commands/bisect.ts";
 import { compare } from "./commands/compare.ts";
 import { explore } from "./commands/explore.ts";
 import { exportCommand } from "./commands/export.ts";
 import { golden } from "./commands/golden.ts";
-import { NOT_THERE_YET, notThereYet } from "./commands/not-there-yet.ts";
 import { ports } from "./commands/ports.ts";
 import { replay } from "./commands/replay.ts";
 import { run } from "./commands/run.ts";
@@ -43,7 +43,7 @@ const COMMANDS = [
   exportCommand,
   ports,
   golden,
-  notThereYet,
+  bench,
 ];
 
 /** One line out of what commander has to say, which may be two. */
@@ -89,7 +89,7 @@ export async function main(args: readonly string[], streams: Streams = process):
       const [word] = words;
       if (word !== undefined)
         throw new InputError(`there is no command ${JSON.stringify(word)}${suggestion(word, commandNames(program))}`);
-      does(options, (terminal) => showSeries(terminal, "v1", true));
+      does(options, (terminal) => showSeries(terminal, "v1", { withFindings: true }));
     });
   for (const add of COMMANDS) add(shell);
   try {
@@ -107,6 +107,5 @@ export async function main(args: readonly string[], streams: Streams = process):
 }
 
 function commandNames(program: Command): string[] {
-  const hidden = NOT_THERE_YET.map((name) => name as string);
-  return program.commands.map((c) => c.name()).filter((name) => !hidden.includes(name));
+  return program.commands.map((c) => c.name());
 }

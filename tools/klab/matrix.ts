@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The states of a version against the tests and the scenarios. */
+import type { FileResults } from "./results.ts";
 import { findings, type RunnableKernel, runScenario, type ScenarioFor } from "./scenario.ts";
-import { mustHold, runCase, type SeriesCase } from "./series-tests.ts";
+import { type CaseResult, mustHold, runCase, type SeriesCase } from "./series-tests.ts";
 import type { State } from "./states/index.ts";
 import { loadKernel } from "./states/load.ts";
 
+/** "skip": the state cannot be loaded. */
 export type TestResult = "pass" | "fail" | "skip";
 
 export interface TestRow {
   readonly id: string;
   readonly title: string;
-  /** States in which it must pass; in the others it must fail, unless it says nothing about them (see `skip`). */
-  readonly expect: readonly string[];
+  /** States in which it must pass; in the others it must fail. Null: it says nothing about this version. */
+  readonly expect: readonly string[] | null;
   readonly results: Readonly<Record<string, TestResult>>;
   /** States whose result is not what is expected. */
   readonly unexpected: readonly string[];
@@ -34,7 +36,11 @@ function message(error: unknown): string {
   return error instanceof Error ? (error.message.split("\n", 1)[0] ?? error.message) : String(error);
 }
 
-function scenarioIn(kernel: RunnableKernel, scenario: ScenarioFor<never>, state: State): string[] {
+function scenarioIn(
+  kernel: RunnableKernel,
+  scenario: ScenarioFor<never>,
+  state: Pick<State, "name">,
+): readonly string[] {
   try {
     return findings(runScenario(kernel, scenario as ScenarioFor<RunnableKernel>, { state: state.name, titles: true }));
   } catch (error) {
@@ -42,19 +48,15 @@ function scenarioIn(kernel: RunnableKernel, scenario: ScenarioFor<never>, state:
   }
 }
 
-/** What one state gave. The results stand in the order of the cases and of the scenarios. */
-export interface Column {
-  /** Null: the case says nothing about this version. */
-  readonly holds: readonly (boolean | null)[];
-  readonly found: readonly (readonly string[])[];
+/** What one state gave, by id. */
+export interface Column extends FileResults {
   /** Why the state cannot be loaded. */
   readonly broken?: string;
 }
 
 /** Runs everything in one state. */
 export async function columnOf(
-  version: string,
-  state: State,
+  state: Pick<State, "name" | "dir">,
   cases: readonly SeriesCase[],
   scenarios: readonly ScenarioFor<never>[],
 ): Promise<Column> {
@@ -64,21 +66,20 @@ export async function columnOf(
   } catch (error) {
     const broken = message(error);
     const why = [`error: the state cannot be loaded: ${broken}`];
-    return { holds: cases.map(() => null), found: scenarios.map(() => why), broken };
+    return { cases: {}, scenarios: Object.fromEntries(scenarios.map((s) => [s.id, why])), broken };
   }
-  const holds: (boolean | null)[] = [];
-  for (const c of cases)
-    holds.push(mustHold(c, version, state.number) === null ? null : (await runCase(c, state)).holds);
-  return { holds, found: scenarios.map((scenario) => scenarioIn(kernel, scenario, state)) };
+  const results: Record<string, CaseResult> = {};
+  for (const c of cases) results[c.id] = await runCase(c, state);
+  return { cases: results, scenarios: Object.fromEntries(scenarios.map((s) => [s.id, scenarioIn(kernel, s, state)])) };
 }
 
-/** Runs everything in every state. @run: one state; they may run side by side */
+/** Lays the columns of all states side by side. @run: one state; they may run at the same time */
 export async function seriesMatrix(
   version: string,
   states: readonly State[],
   cases: readonly SeriesCase[],
   scenarios: readonly ScenarioFor<never>[],
-  run: (state: State) => Promise<Column> = (state) => columnOf(version, state, cases, scenarios),
+  run: (state: State) => Promise<Column> = (state) => columnOf(state, cases, scenarios),
 ): Promise<Matrix> {
   const columns = await Promise.all(states.map(async (state) => ({ state, column: await run(state) })));
   const inEach = <T>(value: (column: Column, state: State) => T): Record<string, T> =>
@@ -89,16 +90,22 @@ export async function seriesMatrix(
   return {
     version,
     states: states.map(({ name, subject, files }) => ({ state: name, subject, files })),
-    tests: cases.map((c, i) => ({
+    tests: cases.map((c) => ({
       id: c.id,
       title: c.title,
-      expect: states.filter((s) => mustHold(c, version, s.number) === true).map((s) => s.name),
-      results: inEach(({ holds }) => ((holds[i] ?? null) === null ? "skip" : holds[i] ? "pass" : "fail")),
+      expect:
+        mustHold(c, version, 0) === null
+          ? null
+          : states.filter((s) => mustHold(c, version, s.number)).map((s) => s.name),
+      results: inEach(({ cases: all }) => (c.id in all ? (all[c.id]?.holds ? "pass" : "fail") : "skip")),
       unexpected: columns
-        .filter(({ state, column }) => !column.broken && column.holds[i] !== mustHold(c, version, state.number))
+        .filter(({ state, column }) => {
+          const expected = mustHold(c, version, state.number);
+          return expected !== null && c.id in column.cases && column.cases[c.id]?.holds !== expected;
+        })
         .map(({ state }) => state.name),
     })),
-    scenarios: scenarios.map((s, i) => ({ id: s.id, results: inEach(({ found }) => found[i] ?? []) })),
+    scenarios: scenarios.map((s) => ({ id: s.id, results: inEach((column) => column.scenarios[s.id] ?? []) })),
     broken: Object.fromEntries(broken),
   };
 }

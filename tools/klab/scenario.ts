@@ -8,6 +8,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { InputError, suggestion } from "./errors.ts";
 import { ROOT } from "./paths.ts";
+import { cameFrom } from "./source-files.ts";
 import type { Kernel } from "./states/load.ts";
 
 /** How a run ended, in the words of kernel/arch/machine.ts. */
@@ -17,6 +18,16 @@ export interface Report {
   readonly checker: string;
   readonly title: string;
   readonly text: string;
+  /** The task that it was about, its CPU, and the function; the line in its file where `set_source_lines()` was told. */
+  readonly pid?: number;
+  readonly comm?: string;
+  readonly cpu?: number;
+  readonly at?: {
+    readonly name: string;
+    readonly file: string;
+    readonly module: string | null;
+    readonly line: number | null;
+  } | null;
   /** The allocation that was made to fail, by the function that asked for it. */
   readonly fault?: string;
 }
@@ -102,6 +113,10 @@ export interface RunOptions {
   readonly kcsanStacksOf?: ReadonlySet<string>;
   /** Failures that the schedule may choose, of all tasks. */
   readonly faults?: number;
+  /** What the outside may do between any two steps counts among them: kernel/outside.ts. */
+  readonly outside?: boolean;
+  /** Steps of the machine after which the run is given up. */
+  readonly maxSteps?: number;
   /** False: leave out the stacks of allocations and locks; the reports have the same titles. Only with a schedule. */
   readonly stacks?: boolean;
   /** Keep the events. */
@@ -162,8 +177,9 @@ function bootOnce<K extends RunnableKernel>(
       stacks,
       ...scenario.machine,
       ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
-      ...(options.faults ? { faults: options.faults } : {}),
+      ...(options.faults ? { faults: options.faults, outside: options.outside === true } : {}),
       ...(options.kcsan ? { kcsan: true, kcsan_stacks_of: options.kcsanStacksOf } : {}),
+      ...(options.maxSteps === undefined ? {} : { max_steps: options.maxSteps }),
     });
     deafen ??= hearing(kernel, options.hear);
     if (outcome === "done") {
@@ -181,9 +197,7 @@ function bootOnce<K extends RunnableKernel>(
   // Copies: the next boot starts over with the kernel's own.
   return {
     outcome,
-    reports: kernel
-      .found()
-      .map(({ checker, title, text }) => ({ checker, title, text, ...(fault === undefined ? {} : { fault }) })),
+    reports: kernel.found().map((report) => ({ ...report, ...(fault === undefined ? {} : { fault }) })),
     log: kernel.log().map(({ level, ns, text }) => ({ level, ns, text })),
     events: events.map(({ name, ns, pid, comm, text }) => ({ name, ns, pid, comm, text })),
     results,
@@ -301,7 +315,9 @@ export async function allScenarios(folder: string = SCENARIOS): Promise<Scenario
   }
   const scenarios: Scenario[] = [];
   for (const name of names.sort()) {
-    for (const scenario of await loadScenarios(folder, name)) {
+    const found = await loadScenarios(folder, name);
+    cameFrom(resolve(folder, name), found);
+    for (const scenario of found) {
       if (scenarios.some((other) => other.id === scenario.id)) {
         throw new InputError(`test/scenarios/${name}: there is another scenario called ${scenario.id}`);
       }

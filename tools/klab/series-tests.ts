@@ -7,6 +7,7 @@ import { InputError } from "./errors.ts";
 import { ROOT } from "./paths.ts";
 import { type Lab, makeLab } from "./scenario.ts";
 import { expectedVersions } from "./source/expected.ts";
+import { cameFrom } from "./source-files.ts";
 import type { State } from "./states/index.ts";
 import { loadKernel } from "./states/load.ts";
 
@@ -56,7 +57,7 @@ export interface CaseResult {
 }
 
 /** Runs a case in a state that is on disk. @throws if the state cannot be loaded */
-export async function runCase(c: SeriesCase, state: State): Promise<CaseResult> {
+export async function runCase(c: SeriesCase, state: Pick<State, "name" | "dir">): Promise<CaseResult> {
   const { kernel } = await loadKernel(state.dir);
   try {
     const result = await c.run(makeLab(kernel, state.name));
@@ -92,11 +93,13 @@ async function load(folder: string): Promise<readonly SeriesCase[]> {
   collected = cases;
   try {
     for (const name of names.sort()) {
+      const before = cases.length;
       await import(pathToFileURL(resolve(folder, name)).href).catch((error: unknown) => {
         throw new InputError(
           `test/series/${name} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
         );
       });
+      cameFrom(resolve(folder, name), cases.slice(before));
     }
   } finally {
     collected = null;

@@ -1,46 +1,128 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** States side by side: each column of the matrix is worked out in a thread of its own, as many at a time as there are cores. */
+/** States side by side: columns of the matrix are worked out in threads, one for each core, unless they are known. */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { Column } from "./matrix.ts";
+import { type FileResults, forgetOldResults, keepResults, knownResults } from "./results.ts";
+import type { Scenario } from "./scenario.ts";
+import type { SeriesCase } from "./series-tests.ts";
+import { sourceFileOf } from "./source-files.ts";
 import type { State } from "./states/index.ts";
 
+/** What a thread is told: a state, and the files whose cases and scenarios are to be run in it. */
 export interface Job {
-  readonly version: string;
-  readonly state: State;
+  readonly state: { readonly name: string; readonly dir: string };
+  readonly files: readonly string[];
 }
 export type Answer = { readonly column: Column } | { readonly error: string };
 
-/** One state in a thread. @throws what the thread could not deal with */
-function inThread(job: Job): Promise<Column> {
-  return new Promise((done, failed) => {
-    const worker = new Worker(new URL("./thread.mjs", import.meta.url), { workerData: job });
-    worker.once("message", (answer: Answer) => {
-      if ("column" in answer) done(answer.column);
-      else failed(new Error(answer.error));
-    });
-    worker.once("error", failed);
-    worker.once("exit", (code) => failed(new Error(`the thread of ${job.state.name} ended with ${code}`)));
-  });
+interface Waiting {
+  readonly job: Job;
+  readonly begun: () => void;
+  readonly done: (column: Column) => void;
+  readonly failed: (error: Error) => void;
 }
 
-/**
- * Runs states as seriesMatrix() wants it. @begun: told when a state's turn comes
- * @return the function to give it; it may be called for all states at once
- */
-export function threadPool(version: string, begun: (state: State) => void): (state: State) => Promise<Column> {
-  let free = availableParallelism();
-  const waiting: (() => void)[] = [];
-  return async (state) => {
-    if (free > 0) free--;
-    else await new Promise<void>((turn) => waiting.push(turn));
-    try {
-      begun(state);
-      return await inThread({ version, state });
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else free++;
+/** Threads that live as long as there is work: starting one takes as long as a good part of a state. */
+export class ThreadPool {
+  readonly #queue: Waiting[] = [];
+  /** With what each is at. */
+  readonly #workers = new Map<Worker, Waiting | null>();
+
+  #next(worker: Worker): void {
+    const waiting = this.#queue.shift() ?? null;
+    this.#workers.set(worker, waiting);
+    if (!waiting) return;
+    waiting.begun();
+    worker.postMessage(waiting.job);
+  }
+
+  #start(): void {
+    const worker = new Worker(new URL("./thread.mjs", import.meta.url));
+    worker.on("message", (answer: Answer) => {
+      const waiting = this.#workers.get(worker);
+      if ("column" in answer) waiting?.done(answer.column);
+      else waiting?.failed(new Error(answer.error));
+      this.#next(worker);
+    });
+    const lost = (error: Error): void => {
+      this.#workers.get(worker)?.failed(error);
+      this.#workers.delete(worker);
+      if (this.#workers.size === 0) for (const waiting of this.#queue.splice(0)) waiting.failed(error);
+    };
+    worker.on("error", lost);
+    worker.on("exit", (code) => lost(new Error(`a thread ended with ${code}`)));
+    this.#next(worker);
+  }
+
+  /** Runs a job as soon as a thread is free. @begun: told when */
+  run(job: Job, begun: () => void): Promise<Column> {
+    return new Promise((done, failed) => {
+      this.#queue.push({ job, begun, done, failed });
+      const idle = [...this.#workers].find(([, waiting]) => waiting === null)?.[0];
+      if (idle) this.#next(idle);
+      else if (this.#workers.size < availableParallelism()) this.#start();
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#workers.keys()].map((worker) => worker.terminate()));
+  }
+}
+
+/** The part of a column that came from a file. */
+function partOf(column: Column, cases: readonly SeriesCase[], scenarios: readonly Scenario[]): FileResults {
+  const pick = <T>(from: Readonly<Record<string, T>>, things: readonly { readonly id: string }[]): Record<string, T> =>
+    Object.fromEntries(things.flatMap(({ id }) => (id in from ? [[id, from[id] as T] as const] : [])));
+  return { cases: pick(column.cases, cases), scenarios: pick(column.scenarios, scenarios) };
+}
+
+/** Works out columns, of which it remembers what it can. */
+export class ColumnMaker {
+  readonly #pool = new ThreadPool();
+  readonly #files = new Map<string, { readonly cases: SeriesCase[]; readonly scenarios: Scenario[] }>();
+  readonly #fresh: boolean;
+
+  /** @fresh: run everything, also what is known */
+  constructor(cases: readonly SeriesCase[], scenarios: readonly Scenario[], fresh = false) {
+    this.#fresh = fresh;
+    const at = (thing: object): { cases: SeriesCase[]; scenarios: Scenario[] } => {
+      const file = sourceFileOf(thing) ?? "";
+      const known = this.#files.get(file) ?? { cases: [], scenarios: [] };
+      this.#files.set(file, known);
+      return known;
+    };
+    for (const c of cases) at(c).cases.push(c);
+    for (const s of scenarios) at(s).scenarios.push(s);
+  }
+
+  /** @begun: told when something has to be run after all */
+  async column(state: State, begun: () => void): Promise<Column> {
+    const known = [...this.#files.keys()].map((file) => {
+      return { file, results: this.#fresh ? null : knownResults(state.dir, file) };
+    });
+    const missing = known.filter(({ results }) => results === null).map(({ file }) => file);
+    const rest: Column =
+      missing.length === 0
+        ? { cases: {}, scenarios: {} }
+        : await this.#pool.run({ state: { name: state.name, dir: state.dir }, files: missing }, begun);
+    // A state that cannot be loaded may be loadable the next time: what it says then depends on more than its content.
+    if (rest.broken === undefined) {
+      for (const file of missing) {
+        const { cases = [], scenarios = [] } = this.#files.get(file) ?? {};
+        keepResults(state.dir, file, partOf(rest, cases, scenarios));
+      }
     }
-  };
+    const all = known.flatMap(({ results }) => (results ? [results] : []));
+    return {
+      ...rest,
+      cases: Object.assign({}, ...all.map((r) => r.cases), rest.cases) as Column["cases"],
+      scenarios: Object.assign({}, ...all.map((r) => r.scenarios), rest.scenarios) as Column["scenarios"],
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.close();
+    forgetOldResults();
+  }
 }

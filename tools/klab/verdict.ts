@@ -9,13 +9,14 @@ export interface PatchVerdict {
   readonly number: number;
   readonly subject: string;
   readonly applies: Verdict;
-  readonly files: Verdict;
-  readonly functions: Verdict;
-  readonly members: Verdict;
-  readonly exports: Verdict;
+  /** Null, here and below: there is no C patch to compare with. */
+  readonly files: Verdict | null;
+  readonly functions: Verdict | null;
+  readonly members: Verdict | null;
+  readonly exports: Verdict | null;
   readonly typechecks: Verdict;
   readonly lints: Verdict;
-  readonly tests: Verdict;
+  readonly tests: Verdict | null;
   /** C files of the patch that are not ported: the other verdicts are about those that are. */
   readonly missing: readonly string[];
 }

@@ -13,6 +13,7 @@ const PACKAGES: Readonly<Record<string, string>> = { eventemitter3: "kernel/trac
 /** Folders whose files C includes by path from another folder (`-I` in the Makefile, or `#include "../x.h"`). */
 const C_INCLUDES: Readonly<Record<string, readonly string[]>> = {
   "drivers/base": ["drivers/base/power"],
+  "drivers/gpu/drm/i915": ["drivers/gpu/drm/i915/gvt"],
   "drivers/gpu/drm/i915/gvt": ["drivers/gpu/drm/i915"],
 };
 

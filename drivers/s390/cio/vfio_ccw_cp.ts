@@ -53,7 +53,13 @@ import {
   struct_array,
   u64,
 } from "#linux/types.ts";
-import { type page_pointers, type vfio_device, vfio_pin_pages, vfio_unpin_pages } from "#linux/vfio.ts";
+import {
+  type page_pointers,
+  page_pointers_at,
+  type vfio_device,
+  vfio_pin_pages,
+  vfio_unpin_pages,
+} from "#linux/vfio.ts";
 import { type orb, orb as struct_orb } from "./orb.ts";
 import { vfio_ccw_private } from "./vfio_ccw_private.ts";
 
@@ -71,30 +77,30 @@ export class channel_program extends struct("channel_program", {
   guest_cp: ptr<kbuf>(),
 }) {}
 
-/* Where a page is for the guest, and the page once it is pinned. */
+/* Where a page is for the guest, and the page once it is pinned: C has two arrays, one behind the other in one piece of memory. */
 class pa_slot extends struct("pa_slot", {
   iova: u64(),
   page: ptr<page>(),
 }) {}
 
 class page_array extends struct("page_array", {
+  /** Owns the memory of both. */
   pa_iova: ptr<struct_array<pa_slot>>(),
+  /** Looks into it. */
+  pa_page: ptr<page_pointers>(),
   pa_nr: int(),
 }) {}
 
-/* `&pa->pa_page[first]` */
 class pa_pages implements page_pointers {
-  readonly pa: page_array;
-  readonly first: number;
-  constructor(pa: page_array, first: number) {
-    this.pa = pa;
-    this.first = first;
+  readonly slots: struct_array<pa_slot>;
+  constructor(slots: struct_array<pa_slot>) {
+    this.slots = slots;
   }
   at(i: number): page | null {
-    return this.pa.pa_iova!.at(this.first + i).page;
+    return this.slots.at(i).page;
   }
   set(i: number, v: page | null): void {
-    this.pa.pa_iova!.at(this.first + i).page = v;
+    this.slots.at(i).page = v;
   }
 }
 
@@ -134,12 +140,13 @@ function page_array_alloc(pa: page_array, iova: bigint, len: number): number {
     pa.pa_nr = 0;
     return -ENOMEM;
   }
+  pa.pa_page = new pa_pages(pa.pa_iova);
 
   pa.pa_iova.at(0).iova = iova;
-  pa.pa_iova.at(0).page = null;
+  pa.pa_page.set(0, null);
   for (let i = 1; i < pa.pa_nr; i++) {
     pa.pa_iova.at(i).iova = pa.pa_iova.at(i - 1).iova + BigInt(PAGE_SIZE);
-    pa.pa_iova.at(i).page = null;
+    pa.pa_page.set(i, null);
   }
 
   return 0;
@@ -194,7 +201,7 @@ function* page_array_pin(pa: page_array, vdev: vfio_device): Sleeps<number> {
         pa.pa_iova!.at(first).iova,
         npage,
         IOMMU_READ | IOMMU_WRITE,
-        new pa_pages(pa, pinned),
+        new page_pointers_at(pa.pa_page!, pinned),
       );
       if (ret < 0) {
         break err_out;
@@ -233,7 +240,7 @@ function page_array_iova_pinned(pa: page_array, iova: bigint, length: bigint): b
 /* Makes the list of IDAWs for a page array. */
 function page_array_idal_create_words(pa: page_array, idaws: kbuf): void {
   // All but the first rely on 4 KB alignment, which pages have in real memory as well.
-  for (let i = 0; i < pa.pa_nr; i++) set_idaw(idaws, i, page_to_phys(pa.pa_iova!.at(i).page!));
+  for (let i = 0; i < pa.pa_nr; i++) set_idaw(idaws, i, page_to_phys(pa.pa_page!.at(i)!));
 
   // The first one need not begin with a page.
   set_idaw(idaws, 0, idaw(idaws, 0) + (pa.pa_iova!.at(0).iova & PAGE_OFFSET_MASK));
@@ -283,7 +290,7 @@ function* copy_from_iova(vdev: vfio_device, to: byte_memory, iova: bigint, n: nu
 
   let l = n;
   for (let i = 0; i < pa.pa_nr; i++) {
-    const from = kmap_local_page(pa.pa_iova!.at(i).page!);
+    const from = kmap_local_page(pa.pa_page!.at(i)!);
     let at = 0;
 
     let m = PAGE_SIZE;

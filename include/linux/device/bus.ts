@@ -18,7 +18,7 @@ export class bus_type extends struct("bus_type", {
   dev_groups: opaque<attribute_groups | null>(() => null),
   drv_groups: opaque<attribute_groups | null>(() => null),
 
-  match: fn<(dev: device, drv: device_driver) => number>(),
+  match: fn<(dev: device, drv: device_driver) => Sleeps<number> | number>(),
   uevent: fn<(dev: device, env: kobj_uevent_env) => number>(),
   probe: fn<(dev: device) => Sleeps<number> | number>(),
   sync_state: fn<(dev: device) => Sleeps | void>(),

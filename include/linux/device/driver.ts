@@ -2,6 +2,7 @@
 // dup: device drivers
 import { bool, fn, int, opaque, ptr, type Sleeps, str, struct } from "../types.ts";
 import type { attribute_groups } from "../sysfs.ts";
+import type { of_device_id } from "../mod_devicetable.ts";
 import type { dev_pm_ops } from "../pm.ts";
 import type { device } from "../device.ts";
 import type { bus_type } from "./bus.ts";
@@ -20,6 +21,8 @@ export class device_driver extends struct("device_driver", {
   mod_name: str(),
   suppress_bind_attrs: bool(),
   probe_type: int(),
+
+  of_match_table: opaque<readonly of_device_id[] | null>(() => null),
 
   probe: fn<(dev: device) => Sleeps<number> | number>(),
   sync_state: fn<(dev: device) => Sleeps | void>(),

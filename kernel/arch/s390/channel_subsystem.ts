@@ -5,6 +5,7 @@
  */
 import { per_boot } from "../../boot.ts";
 import { early_initcall } from "../../init.ts";
+import { happenings } from "../../outside.ts";
 import { raise_irq } from "../../sched/interrupts.ts";
 import { type crw, CRW_ERC_INIT, CRW_ERC_IPARM, CRW_ERC_PERRN, CRW_RSC_CPATH, CRW_RSC_SCH } from "#asm/crw.ts";
 import type { subchannel_id } from "#asm/schid.ts";
@@ -236,6 +237,16 @@ function find(sch_no: number, ssid: number): hw_subchannel {
 }
 
 /** What somebody at the machine can do while it runs; from outside or from a task. Subchannels are named by their number. */
+happenings("event", () =>
+  [...s.subchannels.values()].flatMap((sch) => {
+    const no = sch.sch_no.toString(16).padStart(4, "0");
+    return [
+      { name: `device 0.${sch.ssid}.${no} goes away`, happen: () => hw.unplug(sch.sch_no, sch.ssid) },
+      { name: `an interrupt of 0.${sch.ssid}.${no}`, happen: () => void hw.spurious(sch.sch_no, undefined, sch.ssid) },
+    ];
+  }),
+);
+
 export const hw = {
   /** Plugs a device in, and reports it. */
   attach(c: subchannel_config): void {

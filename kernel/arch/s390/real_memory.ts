@@ -4,6 +4,7 @@
  * are the same number on s390. A page is found by its number, other memory once somebody has taken its address with virt_to_phys().
  */
 import { per_boot } from "../../boot.ts";
+import { written } from "../../lib/bytestruct.ts";
 import { build_in, layout_of } from "../../lib/struct.ts";
 import { kmap_local_page, PAGE_SIZE, pfn_to_page } from "#linux/mm.ts";
 import { addr_of, type byte_memory, kbuf, type kobj_memory } from "#linux/types.ts";
@@ -76,6 +77,7 @@ export function write_real(address: bigint, bytes: Uint8Array): boolean {
     if (!there) return false;
     const part = Math.min(bytes.length - done, there.memory.$bytes.length - there.at);
     there.memory.$bytes.set(bytes.subarray(done, done + part), there.at);
+    if (there.memory.$mem.unwritten) written.mark(there.memory, there.at, part);
     done += part;
   }
   return true;

@@ -2,6 +2,7 @@
 /** One execution of a scenario under a schedule, with everything written down that was decided. */
 import type { decision } from "../../../kernel/explore/replay.ts";
 import type { decision_kind, schedule } from "../../../kernel/sched/decide.ts";
+import { MAX_STEPS } from "../explore/execute.ts";
 import type { Mode } from "../explore/token.ts";
 import { type RunnableKernel, type RunOptions, type RunResult, runScenario, type ScenarioFor } from "../scenario.ts";
 
@@ -67,7 +68,9 @@ export function execute<K extends RunnableKernel>(
     schedule: seen,
     stacks: how.stacks ?? true,
     faults: mode.faults,
+    outside: mode.outside === true,
     kcsan: mode.kcsan,
+    maxSteps: MAX_STEPS,
     ...(how.kcsanStacksOf ? { kcsanStacksOf: how.kcsanStacksOf } : {}),
   });
   return { result, choices: seen.choices, questions: seen.questions, asked: seen.asked };

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** klab explore: looking for a schedule that makes a checker speak. */
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
+import { threads } from "../explore/crew.ts";
+import { MAX_STEPS } from "../explore/execute.ts";
+import { type ExploreResult, exploreWith, STRATEGIES, type Strategy } from "../explore/explore.ts";
+import type { Found } from "../explore/finding.ts";
 import { sourceOf, writeToken } from "../explore/token.ts";
-import { STRATEGIES, type Strategy, Walk } from "../explore/walk.ts";
 import { InputError, suggestion } from "../errors.ts";
 import type { Shell } from "../main.ts";
 import { scenarioOf } from "../scenario.ts";
@@ -13,13 +17,16 @@ import type { Terminal } from "../terminal.ts";
 interface Options {
   readonly state?: string;
   readonly strategy?: string;
+  readonly preemptions?: string;
+  readonly faults?: string;
+  readonly time?: string;
   readonly executions?: string;
+  readonly workers?: string;
+  readonly shard?: string;
   readonly seed?: string;
+  readonly kcsan?: boolean;
   readonly json?: boolean;
 }
-
-/** Planned, and refused by name until they are there. */
-const LATER = ["preemptions", "faults", "time", "workers", "shard"] as const;
 
 function number(name: string, text: string | undefined, fallback: number, least: number): number {
   if (text === undefined) return fallback;
@@ -29,79 +36,157 @@ function number(name: string, text: string | undefined, fallback: number, least:
 }
 
 function strategyOf(text: string): Strategy {
-  if (text === "dpor") throw new InputError("--strategy dpor is not there yet; take random or pct");
   const found = STRATEGIES.find((s) => s === text);
   if (!found) throw new InputError(`there is no strategy ${JSON.stringify(text)}${suggestion(text, STRATEGIES)}`);
   return found;
 }
 
+/** `2/8` is the second of eight parts. */
+function shardOf(text: string | undefined): { index: number; of: number } | undefined {
+  if (text === undefined) return undefined;
+  const [, part = "0", of = "0"] = /^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? [];
+  const [index, all] = [Number(part) - 1, Number(of)];
+  if (index < 0 || index >= all)
+    throw new InputError(`--shard ${JSON.stringify(text)} is not a part of a whole; say 1/8, 2/8, … 8/8`);
+  return { index, of: all };
+}
+
+/** `all`: no bound. */
+function preemptionsOf(text: string | undefined): number | null {
+  return text === "all" ? null : number("preemptions", text, 3, 0);
+}
+
+function plural(n: number, one: string, more = `${one}s`): string {
+  return `${n.toLocaleString("en").replaceAll(",", " ")} ${n === 1 ? one : more}`;
+}
+function percent(share: number): string {
+  return share < 0.01 ? "less than 1 %" : `${Math.floor(share * 100)} %`;
+}
+
+const WHY: Readonly<Record<ExploreResult["why"], string>> = {
+  done: "",
+  enough: "",
+  executions: "",
+  time: ", the time being up",
+  stopped: " by hand",
+};
+
+/** The last word: what was proved, and what was not. @part: of a fleet */
+function lastWord(r: ExploreResult, preemptions: number | null, part: string): string {
+  const found = r.findings.length === 0 ? "nothing found" : `${r.findings.length} found`;
+  const count = `${part}${plural(r.executions, "execution")}, ${found}`;
+  if (r.why === "done") {
+    if (r.complete) return `complete ${r.bound === null ? "for every schedule" : `at bound ${r.bound}`}: ${count}`;
+    return `nothing is left to try, but ${plural(r.cut, "execution was", "executions were")} cut at the limit of ${MAX_STEPS} steps: ${count}`;
+  }
+  const within = preemptions === null ? "of all schedules" : `of bound ${preemptions}`;
+  const estimate = r.covered === null ? "" : `, estimated ${percent(r.covered)} ${within} covered`;
+  const proved = r.bound === null ? "nothing proved" : `complete at bound ${r.bound}`;
+  return `stopped${WHY[r.why]}: ${count}${estimate}; ${proved}`;
+}
+
 async function work(terminal: Terminal, id: string, options: Options): Promise<number> {
-  const later = LATER.find((name) => name in options);
-  if (later !== undefined) throw new InputError(`--${later} is not there yet; leave it out`);
-  const strategy = strategyOf(options.strategy ?? "random");
-  const executions = number("executions", options.executions, 100, 1);
+  const strategy = strategyOf(options.strategy ?? "dpor");
+  const preemptions = preemptionsOf(options.preemptions);
+  if (options.preemptions !== undefined && strategy !== "dpor")
+    throw new InputError(`--preemptions is for --strategy dpor; ${strategy} has no bound`);
+  const faults = number("faults", options.faults, 0, 0);
+  const seconds = options.time === undefined ? undefined : number("time", options.time, 0, 1);
+  // Something has to be the end of it.
+  const unlimited = strategy === "dpor" || seconds !== undefined ? undefined : 100;
+  const executions = options.executions === undefined ? unlimited : number("executions", options.executions, 0, 1);
   const seed = number("seed", options.seed, 1, 0);
+  const workers = number("workers", options.workers, availableParallelism(), 1);
+  const shard = shardOf(options.shard);
+  const kcsan = options.kcsan !== false;
   if (options.state === undefined)
     throw new InputError("in which state? say it with --state, for example --state v1:4");
   const scenario = await scenarioOf(id);
   if (scenario.faults)
     throw new InputError(`${id} lets every allocation fail in turn, which is not a schedule; klab run ${id} runs it`);
   const state = await stateOf(options.state);
-  const walk = new Walk(await loadState(state), scenario, state.name, strategy, seed);
   const source = sourceOf(state.tree);
   // A folder is named from where we are; the token may be used elsewhere.
   const place = state.version === null && state.name !== "base" ? resolve(state.name) : state.name;
-  const token = (decisions: Walk<never>["found"][number]["decisions"]): string =>
-    writeToken({ scenario: id, state: place, source, mode: { faults: 0, kcsan: false }, decisions });
+  const token = (decisions: Found["decisions"]): string =>
+    writeToken({
+      scenario: id,
+      state: place,
+      source,
+      mode: { faults, ...(faults > 0 && { outside: true }), kcsan },
+      decisions,
+    });
 
+  const subject = { kernel: await loadState(state), scenario, state: state.name, kcsan, faults, maxSteps: MAX_STEPS };
+  const assignment = { state: { name: state.name, dir: state.dir }, scenario: id, kcsan, faults, maxSteps: MAX_STEPS };
   let stopped = false;
   const stop = (): void => void (stopped = true);
   process.once("SIGINT", stop);
-  const progress = terminal.progress(executions);
-  const start = performance.now();
+  const progress = terminal.progress(executions ?? 0);
+  let result: ExploreResult;
   try {
-    while (walk.executions < executions && !stopped) {
-      progress.step(`${walk.found.length} found`);
-      for (const found of walk.step()) {
+    result = await exploreWith(subject, () => (workers > 1 ? threads(workers - 1, assignment) : null), {
+      strategy,
+      preemptions,
+      faults,
+      seed,
+      ...(shard && { shard }),
+      ...(executions !== undefined && { executions }),
+      ...(seconds !== undefined && { seconds }),
+      stopped: () => stopped,
+      onFound: (found) => {
         progress.end();
-        terminal.line(`${terminal.style("red", found.title)}`);
+        terminal.line(terminal.style("red", found.title));
+        const others = found.decisions.length - found.switches - found.faults;
+        const more = others > 0 ? `, ${plural(others, "other decision")}` : "";
         terminal.line(
-          `  in execution ${found.executions}; ${found.switches} switches, ${found.decisions.length - found.switches} other decisions; klab replay`,
+          `  in execution ${found.executions}; ${plural(found.switches, "switch", "switches")}, ${plural(found.faults, "fault")}${more}; klab replay`,
         );
         terminal.line(`  ${token(found.decisions)}`);
-      }
-      // Only between executions is there anybody who could hear of Ctrl-C.
-      await new Promise((next) => setImmediate(next));
-    }
+      },
+      onStep: (n, found, covered) => {
+        const estimate = covered === null ? "" : `, about ${percent(covered)} covered`;
+        progress.step(`${plural(n, "execution")}, ${found} found${estimate}`);
+      },
+    });
   } finally {
     process.off("SIGINT", stop);
     progress.end();
   }
-  const perSecond = Math.round((walk.runs / (performance.now() - start)) * 10_000) / 10;
-  terminal.line(
-    `${walk.found.length} found; ${walk.runs} runs with those that made the findings small, ${perSecond} a second`,
-  );
-  terminal.line(`stopped after ${walk.executions} executions, nothing proved`);
+  const part = shard ? `part ${shard.index + 1} of ${shard.of}, ` : "";
+  terminal.line(`${plural(result.runs, "run")} with those that made findings small, ${result.perSecond} a second`);
+  terminal.line(lastWord(result, preemptions, part));
   terminal.document({
-    executions: walk.executions,
-    complete: false,
-    bound: null,
-    per_second: perSecond,
-    findings: walk.found.map(({ decisions, ...found }) => ({ ...found, token: token(decisions) })),
+    executions: result.executions,
+    complete: result.complete,
+    bound: result.bound,
+    covered: result.covered,
+    cut: result.cut,
+    stopped: result.why === "done" ? null : result.why,
+    per_second: result.perSecond,
+    findings: result.findings.map(({ decisions, ...found }) => ({ ...found, token: token(decisions) })),
   });
-  return walk.found.length > 0 ? 1 : 0;
+  return result.findings.length > 0 ? 1 : 0;
 }
 
 export function explore({ program, does }: Shell): void {
-  const command = program
+  program
     .command("explore")
-    .description("look for a schedule that makes a checker speak: random walks")
+    .description("look for a schedule that makes a checker speak")
     .argument("<scenario>", "one that `klab scenarios` lists")
     .option("--state <state>", "v1:4, v1, base, or a folder")
-    .option("--strategy <name>", "random, or pct: priorities with a few points of change")
-    .option("--executions <n>", "default 100")
+    .option(
+      "--strategy <name>",
+      "dpor (default): every schedule that makes a difference; random; or pct: priorities with a few points of change",
+    )
+    .option("--preemptions <n>", "dpor: up to so many, from 0 on (default 3), or all")
+    .option("--faults <n>", "failures, signals and events that one run may have (default 0)")
+    .option("--time <seconds>", "stop then")
+    .option("--executions <n>", "stop then; for random and pct without --time 100 if not given")
+    .option("--workers <n>", "threads (default: all cores); changes nothing but the time it takes")
+    .option("--shard <i/n>", "only the i-th of n parts of the work")
     .option("--seed <n>", "default 1; the same seed gives the same walks")
+    .option("--no-kcsan", "data races and unordered frees do not count: faster")
     .option("--json", "print one JSON document")
     .action((id: string, options: Options) => does(options, (terminal) => work(terminal, id, options)));
-  for (const name of LATER) command.addOption(command.createOption(`--${name} <value>`).hideHelp());
 }

@@ -2,6 +2,7 @@
 /** klab run: one scenario in one state. */
 import { replay_schedule } from "../../../kernel/explore/replay.ts";
 import { InputError } from "../errors.ts";
+import { MAX_STEPS } from "../explore/execute.ts";
 import { readToken, sourceOf, type Token } from "../explore/token.ts";
 import { plain } from "../json.ts";
 import type { ExitCode, Shell } from "../main.ts";
@@ -16,6 +17,7 @@ import {
   type TraceEvent,
 } from "../scenario.ts";
 import { type State, state as stateOf } from "../states/index.ts";
+import { lineOf } from "../states/lines.ts";
 import { loadState } from "../states/load.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -70,6 +72,8 @@ export async function runAndShow(
     terminal.note(error.message);
     return 125;
   }
+  // States of trees of the user's own may be older than this.
+  (kernel as Partial<typeof kernel>).set_source_lines?.(lineOf);
   if (token && scenario.faults)
     throw new InputError(
       `${scenario.id} lets every allocation fail in turn and takes no schedule; leave --schedule out`,
@@ -83,7 +87,9 @@ export async function runAndShow(
     trace,
     schedule,
     faults: token?.mode.faults ?? 0,
+    outside: token?.mode.outside === true,
     kcsan: show.kcsan === true || token?.mode.kcsan === true,
+    ...(token && { maxSteps: MAX_STEPS }),
   });
   const diverged = schedule !== undefined && (schedule.diverged || unasked(schedule.asked, token));
   if (diverged) terminal.note("a decision of the token did not fit: this is not the run that it was made from");

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** klab series, and klab series check. */
-import { COLUMNS, type PatchVerdict } from "../verdict.ts";
+import { relative } from "node:path";
+import type { Command } from "commander";
 import { InputError, nearest } from "../errors.ts";
 import type { ExitCode, Shell } from "../main.ts";
-import { type Matrix, seriesMatrix, turns } from "../matrix.ts";
+import { type Column, type Matrix, seriesMatrix, turns } from "../matrix.ts";
+import { ROOT } from "../paths.ts";
 import { allScenarios } from "../scenario.ts";
 import { allCases } from "../series-tests.ts";
+import { expectedVersions } from "../source/expected.ts";
 import { PLACES, statesOf } from "../states/index.ts";
 import { readVersion, versionNames } from "../states/series.ts";
 import { table, type Terminal } from "../terminal.ts";
-import { threadPool } from "../threads.ts";
+import { ColumnMaker } from "../threads.ts";
+import { COLUMNS, type PatchVerdict } from "../verdict.ts";
+
+const SUBCOMMANDS = ["check", "add", "remove"];
 
 function printTests(terminal: Terminal, matrix: Matrix): void {
   const states = matrix.states.map((s) => s.state);
@@ -74,19 +80,51 @@ function printFindings(terminal: Terminal, matrix: Matrix): void {
   }
 }
 
-/** @withFindings: also say in one line per state what the scenarios found */
-export async function showSeries(terminal: Terminal, version: string, withFindings: boolean): Promise<ExitCode> {
-  if (!versionNames().includes(version) && nearest(version, ["check"]) !== null) {
-    throw new InputError(`there is no version ${JSON.stringify(version)}; did you mean klab series check?`);
+/** All states of a version with all tests and scenarios. @fresh: run everything, also what is known */
+async function matrixOf(terminal: Terminal, version: string, fresh: boolean): Promise<Matrix> {
+  const [cases, scenarios] = [await allCases(), await allScenarios()];
+  const maker = new ColumnMaker(cases, scenarios, fresh);
+  const progress = terminal.progress(readable(version));
+  const columns = new Map<string, Promise<Column>>();
+  try {
+    // The first states run while the others are made.
+    const states = await statesOf(version, PLACES, (state) => {
+      const column = maker.column(state, () => progress.step(`${state.name} ${state.subject}`));
+      // Whoever waits for it below hears of an error; until then it is nobody's.
+      column.catch(() => {});
+      columns.set(state.name, column);
+    });
+    return await seriesMatrix(
+      version,
+      states,
+      cases,
+      scenarios,
+      (state) => columns.get(state.name) ?? maker.column(state, () => {}),
+    );
+  } finally {
+    progress.end();
+    await maker.close();
   }
-  const states = await statesOf(version);
-  // Tests and scenarios may take long to load too.
-  const progress = terminal.progress(states.length);
-  const run = threadPool(version, (state) => progress.step(`${state.name} ${state.subject}`));
-  const matrix = await seriesMatrix(version, states, await allCases(), await allScenarios(), run);
-  progress.end();
+}
+
+/** Number of states, for the progress. */
+function readable(version: string): number {
+  return versionNames().includes(version) ? readVersion(version).patches.length + 1 : 2;
+}
+
+/** @withFindings: also say in one line per state what the scenarios found */
+export async function showSeries(
+  terminal: Terminal,
+  version: string,
+  { withFindings = false, fresh = false }: { readonly withFindings?: boolean; readonly fresh?: boolean } = {},
+): Promise<ExitCode> {
+  const near = versionNames().includes(version) ? null : nearest(version, SUBCOMMANDS);
+  if (near !== null) {
+    throw new InputError(`there is no version ${JSON.stringify(version)}; did you mean klab series ${near}?`);
+  }
+  const matrix = await matrixOf(terminal, version, fresh);
   const { broken } = matrix;
-  terminal.line(terminal.style("bold", `${version}: ${states.length - 1} patches on the base`));
+  terminal.line(terminal.style("bold", `${version}: ${matrix.states.length - 1} patches on the base`));
   for (const line of table(
     matrix.states.map((s) => [s.state, s.subject, s.state in broken ? terminal.style("red", "cannot be loaded") : ""]),
   ))
@@ -109,12 +147,14 @@ export async function showSeries(terminal: Terminal, version: string, withFindin
 
 function printVerdicts(terminal: Terminal, patches: readonly PatchVerdict[]): void {
   for (const patch of patches) {
-    const bad = COLUMNS.filter((column) => patch[column] !== true);
+    const bad = COLUMNS.filter((column) => patch[column] !== true && patch[column] !== null);
     const sign = bad.length === 0 ? terminal.style("green", "✓") : terminal.style("red", "✗");
     terminal.line(`${sign} ${terminal.style("bold", `${patch.version}:${patch.number}`)} ${patch.subject}`);
     for (const column of bad) {
-      for (const line of patch[column] === true ? [] : patch[column]) terminal.line(`    ${column}: ${line}`);
+      const lines = patch[column];
+      if (typeof lines === "object") for (const line of lines ?? []) terminal.line(`    ${column}: ${line}`);
     }
+    if (patch.files === null) terminal.line("    there is no C patch to compare it with");
     if (patch.missing.length > 0) terminal.line(`    not ported, so not compared: ${patch.missing.join(", ")}`);
   }
 }
@@ -127,11 +167,13 @@ async function showCheck(terminal: Terminal, versions: readonly string[]): Promi
   for (const name of versions)
     patches.push(...(await checkVersion(name, PLACES, JUDGES, (what) => progress.step(what))));
   progress.end();
-  const ok = patches.every((patch) => COLUMNS.every((column) => patch[column] === true));
+  const ok = patches.every((patch) => COLUMNS.every((column) => patch[column] === true || patch[column] === null));
   printVerdicts(terminal, patches);
   const complete = patches.filter((p) => p.missing.length === 0).length;
+  const compared = patches.some((p) => p.files !== null);
+  const claim = compared ? "an equivalent of its C patch" : "fit for the tree";
   terminal.line(
-    `${ok ? "Every patch is" : "Not every patch is"} an equivalent of its C patch${complete < patches.length ? ", as far as its files are ported" : ""}.`,
+    `${ok ? "Every patch is" : "Not every patch is"} ${claim}${complete < patches.length ? ", as far as its files are ported" : ""}.`,
   );
   terminal.document({ ok, patches });
   return ok ? 0 : 1;
@@ -141,22 +183,60 @@ export function series({ program, does }: Shell): void {
   const command = program
     .command("series")
     .description("states × tests and states × scenarios; where each test changes its result")
-    .argument("[version]", "default v1")
+    .argument(
+      "[version]",
+      "default v1; also a series of your own, or a folder with a tree, which is laid beside the base",
+    )
+    .option("--fresh", "run everything, also what has been run on the same content before")
     .option("--json", "print one JSON document")
-    .action((version: string | undefined, options: { json?: boolean }) =>
-      does(options, (terminal) => showSeries(terminal, version ?? "v1", false)),
+    .action((version: string | undefined, options: { json?: boolean; fresh?: boolean }) =>
+      does(options, (terminal) => showSeries(terminal, version ?? "v1", { fresh: options.fresh === true })),
     );
   command
     .command("check")
     .description("is each patch an equivalent of its C patch?")
-    .argument("[version]", "default: every version there is")
+    .argument("[version]", "default: every version with C patches")
     .option("--json", "print one JSON document")
     .action((version: string | undefined, _options: object, self: { optsWithGlobals(): { json?: boolean } }) =>
       does(self.optsWithGlobals(), (terminal) => {
-        const versions = version === undefined ? versionNames() : [version];
+        const versions =
+          version === undefined ? versionNames().filter((v) => expectedVersions().includes(v)) : [version];
         if (versions.length === 0)
           throw new InputError("there is no version in patches/: put one in patches/SERIES/v1/, with a file `series`");
         return showCheck(terminal, versions);
+      }),
+    );
+  command
+    .command("add")
+    .description("make a series of patches of your own; everything that takes a version or a state takes it then")
+    .argument("<name>", "what to call it: its states are NAME:0, NAME:1, …")
+    .argument("<patches>", "a folder (its file `series`, or all *.patch in order), an mbox, or one patch")
+    .option("--on <state>", "the state that they are for; the patches before it become part of the series", "base")
+    .option("--json", "print one JSON document")
+    .action((name: string, source: string, _options: object, self: Command) =>
+      does(self.optsWithGlobals(), async (terminal) => {
+        const [{ addSeries }, { typecheck }] = [await import("../states/own.ts"), await import("../check.ts")];
+        const { on } = self.opts<{ on: string }>();
+        const { folder, states } = await addSeries(name, source, { on, typecheck });
+        terminal.line(
+          `${name}: ${states.length - 1} patches in ${relative(ROOT, folder)}, states ${states[0] ?? ""} to ${states.at(-1) ?? ""}`,
+        );
+        terminal.document({ name, folder, states });
+        return 0;
+      }),
+    );
+  command
+    .command("remove")
+    .description("forget a series that was added")
+    .argument("<name>", "as klab series add was told")
+    .option("--json", "print one JSON document")
+    .action((name: string, _options: object, self: Command) =>
+      does(self.optsWithGlobals(), async (terminal) => {
+        const { removeSeries } = await import("../states/own.ts");
+        removeSeries(name);
+        terminal.line(`${name} is gone`);
+        terminal.document({ name });
+        return 0;
       }),
     );
 }

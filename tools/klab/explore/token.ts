@@ -13,6 +13,8 @@ import { contentHash, type Tree } from "../states/tree.ts";
 export interface Mode {
   /** Failures that the schedule may choose: each call that can fail is a question for as long as there are any left. */
   readonly faults: number;
+  /** What the outside may do between any two steps counts among them: kernel/outside.ts. */
+  readonly outside?: boolean;
   /** Look for data races and unordered frees. */
   readonly kcsan: boolean;
 }
@@ -41,13 +43,14 @@ export function sourceOf(tree: Tree): string {
 function quoted(state: string): string {
   return state.replace(/[%~\s]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
-/** `f2c`: two failures, and data races looked for. */
-function writeMode({ faults, kcsan }: Mode): string {
-  return `f${faults}${kcsan ? "c" : ""}`;
+/** `f2oc`: two failures, the outside's doings among them, and data races looked for. */
+function writeMode({ faults, outside, kcsan }: Mode): string {
+  return `f${faults}${outside ? "o" : ""}${kcsan ? "c" : ""}`;
 }
 function readMode(text: string): Mode | null {
-  const found = /^f(\d{1,4})(c?)$/.exec(text);
-  return found ? { faults: Number(found[1]), kcsan: found[2] !== "" } : null;
+  const found = /^f(\d{1,4})(o?)(c?)$/.exec(text);
+  if (!found) return null;
+  return { faults: Number(found[1]), ...(found[2] === "o" && { outside: true }), kcsan: found[3] === "c" };
 }
 
 export function writeToken({ scenario, state, source, mode, decisions }: Token): string {

@@ -71,13 +71,16 @@ function company(root: string, version: string, last: number): Map<string, strin
 /** The stream for `git fast-import`. */
 async function stream(version: string, places: Places): Promise<{ text: string; tags: string[] }> {
   const sources = await sourcesOf(version, places);
-  const shared = company(places.root, version, sources.length - 1);
+  // A folder of the user's own goes by its last name: tags have no slashes here.
+  const called = basename(resolve(version));
+  const shared = company(places.root, called, sources.length - 1);
   const data = (text: string): string => `data ${Buffer.byteLength(text)}\n${text}\n`;
   const out: string[] = [];
   const tags: string[] = [];
   let before = new Map<string, string>();
   for (const { number, patch, tree } of sources) {
-    const mail = patch ? mailOf(patch) : { author: KLAB, message: `The base of ${version}\n` };
+    const message = number === 0 ? `The base of ${called}\n` : `The tree in ${called}\n`;
+    const mail = patch ? mailOf(patch) : { author: KLAB, message };
     const { who, when } = mail.author;
     out.push(
       "commit refs/heads/main\n",
@@ -95,7 +98,7 @@ async function stream(version: string, places: Places): Promise<{ text: string; 
       out.push(`M ${EXECUTABLE.test(path) ? "100755" : "100644"} inline ${path}\n`, data(text));
     }
     before = files;
-    const tag = `${version}-${number}`;
+    const tag = `${called}-${number}`;
     tags.push(tag);
     out.push(`reset refs/tags/${tag}\nfrom :${number + 1}\n\n`);
   }

@@ -35,6 +35,16 @@ interface DmaBuffer {
 
 const NO_FD = -1;
 
+/** Memory of the program that recorded a trace, at the addresses that the trace has. */
+export interface OwnMemory {
+  readonly addr: bigint;
+  readonly length: number;
+  readonly writable: boolean;
+}
+const PAGE = 4096n;
+/** What a program that is linked to no library has of its own lies from here on; nothing is mapped below 64 KiB. */
+const IMAGE = { from: 0x400000n, to: 0x10000000n };
+
 export class Actor {
   readonly kernel: Kernel;
   readonly u: user_process;
@@ -47,6 +57,10 @@ export class Actor {
   /** Where files are mapped, latest last; @mapping gives them their names. */
   readonly mappings: { readonly fd: number; readonly addr: bigint; readonly length: number }[] = [];
   readonly #mapped = new Map<string, bigint>();
+
+  /** Where the last bitmap lies that the kernel was given. */
+  bitmap: bigint | null = null;
+  readonly #image = new Set<bigint>();
 
   readonly schedule: Preemption;
 
@@ -95,6 +109,24 @@ export class Actor {
     const fd = yield* call;
     if (fd >= 0) this.fds.set(as, fd);
     return libc(Math.min(fd, 0));
+  }
+
+  /** Maps memory where the recording program had it. */
+  *owns(memory: readonly OwnMemory[]): Sleeps {
+    for (const { addr, length, writable } of memory) yield* this.u.alloc_at(addr, length, writable ? 3 : 1);
+  }
+  /**
+   * A pointer that the program put into a structure: if it points to what is the program's own, that is mapped when first
+   * used, and cleared, as the program cleared it before each call. @return whether it is the program's own
+   */
+  *clears(addr: bigint, length: number): Sleeps<boolean> {
+    if (addr < IMAGE.from || addr + BigInt(length) > IMAGE.to) return false;
+    for (let page = addr - (addr % PAGE); page < addr + BigInt(length); page += PAGE) {
+      if (!this.#image.has(page)) yield* this.u.alloc_at(page, Number(PAGE));
+      this.#image.add(page);
+    }
+    this.u.poke(addr, new Uint8Array(length));
+    return true;
   }
 
   /** Fresh memory with @bytes in it. */

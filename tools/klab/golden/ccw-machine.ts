@@ -30,6 +30,6 @@ export function powerOn(kernel: Kernel, args: Args, schedule: Preemption): void 
   });
   const { cpus = 1 } = Object.fromEntries(args.entries("machine")) as { cpus?: number };
   kernel.configure_channel_subsystem(subchannels);
-  const end = kernel.boot({ arch: "s390x", cpus, schedule });
+  const end = kernel.boot({ arch: "s390x", cpus, schedule, bug_on_data_corruption: true });
   if (end !== "done") throw new InputError(`the machine of the boot record does not come up: ${end}`);
 }

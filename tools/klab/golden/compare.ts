@@ -56,8 +56,20 @@ function withoutLevel(line: string): string {
   return line.replace(/^<\d>/, "");
 }
 
+/** Of a kernel warning the recordings keep the function, and only some of them the module that it is in. */
+function withoutModule(lines: unknown): unknown {
+  if (!Array.isArray(lines)) return lines;
+  return lines.map((line: unknown) =>
+    typeof line === "string" ? line.replace(/^(<\d>)?(WARNING: \w+) \[\w+\]$/, "$1$2") : line,
+  );
+}
+
 function channels(record: GoldenRecord, { drained, refcnt }: Performed): Pair[] {
-  const { said } = record;
+  const said = {
+    ...record.said,
+    dmesg: withoutModule(record.said["dmesg"]),
+    events: withoutModule(record.said["events"]),
+  } as Readonly<Record<string, unknown>>;
   if (record.call === "reboot") {
     // Nobody is left to read the debug logs; what was logged came over the console, without levels.
     return [

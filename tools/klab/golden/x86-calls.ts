@@ -16,6 +16,7 @@ type Call = (a: Actor, record: GoldenRecord, args: Args) => Sleeps<Said>;
 const UNTOUCHED = 0xaa;
 const O_RDONLY = 0;
 const O_WRONLY = 1;
+const O_RDWR = 2;
 const READ_SIZE = 64 * 1024;
 
 function answer(ret: number | bigint): Said {
@@ -157,12 +158,20 @@ function* mmapWrite(a: Actor, record: GoldenRecord, args: Args): Sleeps<Said> {
   return { ret: ret < 0 ? ret : bytes.length };
 }
 
+/** The program's bitmap is at least this long. */
+const BITMAP_BYTES = 4096;
+/** A member of the structure that is passed in which is an address. */
+function pointerIn({ said }: GoldenRecord, member: string): bigint | null {
+  const value = ((said["in_fields"] ?? {}) as Readonly<Record<string, unknown>>)[member];
+  return typeof value === "number" || typeof value === "string" ? BigInt(value) : null;
+}
+
 /** `<4095 x 'a'>` is what it says. */
 function spelledOut(text: string): string {
   const [, n, c] = /^<(\d+) x '(.)'>$/.exec(text) ?? [];
   return n === undefined || c === undefined ? text : c.repeat(Number(n));
 }
-/** A descriptor by name, or a number that is none. */
+/** A descriptor by name, or a number that is none. A path is that of a file which is open during the call. */
 const descriptor = (a: Actor, name: string): number => (/^-?\d/.test(name) ? Number.parseInt(name, 10) : a.fd(name));
 function int32(n: number): Uint8Array {
   const bytes = new Uint8Array(4);
@@ -175,16 +184,24 @@ function* ioctl(a: Actor, record: GoldenRecord, args: Args): Sleeps<Said> {
     const name = OPENING.get(request)?.(args.text("fd"));
     if (name !== undefined && ret >= 0) a.named(name, ret);
   };
+  const path = args.has("int_ptr") && /^\//.test(args.text("int_ptr")) ? args.text("int_ptr") : null;
+  if (path !== null) a.named(path, yield* a.u.open(path, O_RDWR));
   if (args.has("str") || args.has("int_ptr")) {
     const buffer = args.has("str")
       ? Uint8Array.from(`${spelledOut(args.text("str"))}\0`, (c) => c.charCodeAt(0))
       : int32(descriptor(a, args.text("int_ptr")));
     const { ret, errno } = yield* a.ioctlOn(fd, request, buffer);
     opened(ret ?? -1);
+    if (path !== null) {
+      yield* a.u.close(a.fd(path));
+      a.forget(path);
+    }
     return { ret, ...(errno === undefined ? {} : { errname: errno }) };
   }
   if (record.said["in"] !== undefined) {
     const buffer = inputOf(record);
+    const bitmap = pointerIn(record, "bitmap.data");
+    if (bitmap !== null && (yield* a.clears(bitmap, BITMAP_BYTES))) a.bitmap = bitmap;
     if (args.has("data")) buffer.set(int32(descriptor(a, args.text("data"))), IRQ_DATA);
     const done = yield* a.ioctlOn(fd, request, buffer);
     opened(done.ret ?? -1);
@@ -192,6 +209,11 @@ function* ioctl(a: Actor, record: GoldenRecord, args: Args): Sleeps<Said> {
   }
   const isNull = args.has("arg") && record.args["arg"] === "NULL";
   return answer(yield* a.u.ioctl(fd, request, isNull || !args.has("arg") ? 0n : args.big("arg")));
+}
+/** What the bitmap of the last call that had one contains now. */
+function* bitmapContents(a: Actor, { said }: GoldenRecord): Sleeps<Said> {
+  if (a.bitmap === null) throw new InputError("no call before it had a bitmap");
+  return { ret: 0, out: hexOf(a.u.peek(a.bitmap, String(said["out"] ?? "").length / 2)) };
 }
 function* note(): Sleeps<Said> {
   return {};
@@ -216,6 +238,7 @@ const CALLS: Readonly<Record<string, Call>> = {
   ioctl,
   eventfd,
   eventfd_read: eventfdRead,
+  bitmap_contents: bitmapContents,
   note,
 };
 
@@ -225,8 +248,7 @@ const NO_ARGUMENTS = ["fd_props", "fork_setuid_open", "fork_ioctl", "fb_rows", "
 export function cannotPerformX86({ call, args }: GoldenRecord): string | null {
   if (NO_ARGUMENTS.includes(call)) return `the arguments of ${call} were not recorded`;
   if (!CALLS[call]) return `the call ${call} is not known`;
-  const file = String(args["int_ptr"] ?? "");
-  return file.startsWith("/") ? `there is no ${file}` : null;
+  return null;
 }
 /** Whether a record's result is a descriptor or an address, of which only matters whether there is one. */
 export function givesHandle({ call, args, said }: GoldenRecord): boolean {

@@ -12,6 +12,16 @@ export interface CFile {
   readonly macros?: readonly string[];
   readonly enumerators?: readonly string[];
 }
+/** Of one header in uapi-layout.json: what a C compiler makes of it. */
+export interface HeaderLayout {
+  /** By name; a member's offset in bytes. */
+  readonly structs: Readonly<
+    Record<string, { readonly size: number; readonly members: Readonly<Record<string, number>> }>
+  >;
+  /** Macros that are values, and enumerators. 64-bit ones are texts of digits. */
+  readonly constants: Readonly<Record<string, number | string>>;
+}
+
 export interface Share {
   readonly have: number;
   readonly missing: readonly string[];
@@ -35,6 +45,11 @@ function share(names: readonly string[] | undefined, there: (name: string) => bo
 /** Include guards, which a module needs none of. */
 const GUARD = /_H_*$/;
 
+/** A member of a struct or union without a name is one of what that is in: `s::__anon1.m` is `s.m`. */
+export function withoutAnonymous(member: string): string {
+  return member.replace(/(?:::__anon[0-9a-f]+)+/, "");
+}
+
 /** Names that an object literal gives: `export const vfio_state = { VFIO_X: 1 } as const`. */
 function mentions(summary: Summary, text: string, name: string): boolean {
   return (
@@ -53,7 +68,7 @@ export function portsOf(tree: Tree, inventory: Readonly<Record<string, CFile>>):
       c,
       ts: tree.has(ts) ? ts : null,
       functions: share(file.functions, (name) => summary.declared.get(name)?.kind === "function"),
-      members: share(file.members, (name) => members.has(name)),
+      members: share(file.members?.map(withoutAnonymous), (name) => members.has(name)),
       macros: share(
         file.macros?.filter((name) => !GUARD.test(name)),
         constant,

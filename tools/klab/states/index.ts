@@ -2,16 +2,17 @@
 /** States: the base and the patches of a version, or a folder of the user's own, as a folder that can be loaded. */
 import { readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
+import type { SourceMapPayload } from "node:module";
 import { dirname, join, resolve } from "node:path";
-import { transform, version as esbuildVersion } from "esbuild";
+import { transform, type TransformOptions, transformSync, version as esbuildVersion } from "esbuild";
 import { InputError } from "../errors.ts";
 import { CACHE, PATCHES, ROOT } from "../paths.ts";
 import { materialise } from "./cache.ts";
 import { readCanary } from "./canaries.ts";
 import { type Kbuild, modulesOf } from "./kbuild.ts";
-import { parseState } from "./names.ts";
+import { isFolder, parseState } from "./names.ts";
 import { applyTo, type Patch } from "./patch.ts";
-import { readVersion } from "./series.ts";
+import { readVersion, versionNames } from "./series.ts";
 import { contentHash, readTree, type Tree } from "./tree.ts";
 
 /** Where things are; the tests have their own. */
@@ -47,15 +48,23 @@ const LAYOUT = ["index.ts", "kbuild.ts", "link.ts", "../source/summary.ts", "../
 const translated = new Map<string, Promise<string>>();
 
 /** TypeScript to JavaScript, file by file: types go, everything else stays. */
+function translation(path: string): TransformOptions {
+  return {
+    loader: "ts",
+    target: "es2023",
+    sourcefile: path,
+    tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
+  };
+}
+/** Where what translate() made of a file comes from. Not kept with the states: few runs show a line. */
+export function sourceMapOf(path: string, text: string): SourceMapPayload {
+  const { map } = transformSync(text, { ...translation(path), sourcemap: "external" });
+  return JSON.parse(map) as SourceMapPayload;
+}
 function translate(path: string, text: string): Promise<string> {
   let code = translated.get(text);
   if (!code) {
-    code = transform(text, {
-      loader: "ts",
-      target: "es2023",
-      sourcefile: path,
-      tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
-    }).then(
+    code = transform(text, translation(path)).then(
       (result) => result.code,
       (error: Error) => {
         throw new InputError(`${path} does not compile: ${error.message.split("\n")[1] ?? error.message}`);
@@ -114,9 +123,15 @@ async function fill(folder: string, tree: Tree): Promise<void> {
   );
 }
 
-/** Puts a tree on disk. @return its folder */
-export function materialiseTree(tree: Tree, places: Places = PLACES): Promise<string> {
-  return materialise(resolve(places.cache, "states"), contentHash(tree, LAYOUT), async (folder) => {
+/** Puts a tree on disk. @made: told its folder if it was not there @return its folder */
+export function materialiseTree(
+  tree: Tree,
+  places: Places = PLACES,
+  made: (folder: string) => void = () => {},
+): Promise<string> {
+  const [root, hash] = [resolve(places.cache, "states"), contentHash(tree, LAYOUT)];
+  return materialise(root, hash, async (folder) => {
+    made(join(root, hash));
     // Whatever the checkout's own .gitignore says, none of this is to be committed.
     await writeFile(join(places.cache, ".gitignore"), "*\n");
     await fill(folder, tree);
@@ -131,8 +146,12 @@ export interface SourceState {
   readonly tree: Tree;
 }
 
-/** The states of a version from the base on, in memory. @throws InputError if a patch does not apply */
+/** The states of a version from the base on, in memory; of a folder, the base and the folder. @throws InputError if a patch does not apply */
 export async function sourcesOf(version: string, places: Places = PLACES): Promise<SourceState[]> {
+  if (!versionNames(places.patches).includes(version) && isFolder(resolve(version))) {
+    const base = { name: "base", version: null, number: 0, patch: null, tree: await readTree(places.root) };
+    return [base, { ...base, name: version, number: 1, tree: await readTree(resolve(version)) }];
+  }
   const { patches } = readVersion(version, places.patches);
   let tree = await readTree(places.root);
   const states: SourceState[] = [{ name: `${version}:0`, version, number: 0, patch: null, tree }];
@@ -177,9 +196,17 @@ export async function state(text: string, places: Places = PLACES): Promise<Stat
   return toDisk(await sourceOf(text, places), places);
 }
 
-/** All states of a version, the base first. */
-export async function statesOf(version: string, places: Places = PLACES): Promise<State[]> {
+/** All states of a version, the base first. @made: told of each as soon as it can be used */
+export async function statesOf(
+  version: string,
+  places: Places = PLACES,
+  made: (state: State) => void = () => {},
+): Promise<State[]> {
   const states: State[] = [];
-  for (const source of await sourcesOf(version, places)) states.push(await toDisk(source, places));
+  for (const source of await sourcesOf(version, places)) {
+    const state = await toDisk(source, places);
+    states.push(state);
+    made(state);
+  }
   return states;
 }

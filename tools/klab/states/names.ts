@@ -11,7 +11,7 @@ export type StateName =
   | { readonly kind: "canary"; readonly name: string; readonly canary: string }
   | { readonly kind: "folder"; readonly name: string; readonly folder: string };
 
-function isFolder(path: string): boolean {
+export function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch {

@@ -2,7 +2,7 @@
 /** Git-format patches: reading one, and applying it to a tree in memory. No fuzz: what does not fit is refused. */
 import { applyPatch, parsePatch, type StructuredPatch } from "diff";
 import { InputError } from "../errors.ts";
-import { inRooms } from "../paths.ts";
+import { inRooms, portOf } from "../paths.ts";
 import { sortedTree, type Tree } from "./tree.ts";
 
 export interface Patch {
@@ -114,7 +114,12 @@ function applyChange(patch: string, before: string | undefined, change: FileChan
     throw new InputError(`${patch} does not apply: ${change.path}: ${why}`);
   };
   if (change.kind === "created" && before !== undefined) return refuse("it is there already");
-  if (change.kind !== "created" && before === undefined) return refuse("there is no such file");
+  if (change.kind !== "created" && before === undefined) {
+    const hint = /\.[ch]$/.test(change.path)
+      ? `; the port of it is ${portOf(change.path)}, and a patch has to be one of that`
+      : "";
+    return refuse(`there is no such file${hint}`);
+  }
   const after = applyPatch(before ?? "", change.diff, STRICT);
   if (after === false)
     return refuse(`${failingHunk(before ?? "", change.diff)} does not fit; refresh the patch on the tree before it`);

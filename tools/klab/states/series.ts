@@ -45,7 +45,7 @@ export function versionNames(root: string = PATCHES): string[] {
 }
 
 /** The patches that a quilt series file names. */
-function seriesFile(folder: string): string[] {
+export function seriesFile(folder: string): string[] {
   const where = relative(ROOT, join(folder, "series"));
   const names: string[] = [];
   for (const [i, line] of readFileSync(join(folder, "series"), "utf8").split("\n").entries()) {

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * Where i915 and GVT-g meet: kvmgt registers its functions, and they are called for each device there is and each that comes. Port of
+ * drivers/gpu/drm/i915/intel_gvt.c without the table of registers: what is saved of a device is its configuration space, and zeros.
+ */
+import { EINVAL, ENOMEM } from "#linux/errno.ts";
+import { list_add_tail, list_del, list_for_each_entry, LIST_HEAD } from "#linux/list.ts";
+import { kbuild } from "#linux/module.ts";
+import { DEFINE_MUTEX, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
+import { pr_debug, pr_info } from "#linux/printk.ts";
+import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
+import { memcpy } from "#linux/string.ts";
+import { container_of, type kbuf, type Sleeps } from "#linux/types.ts";
+import { vfree, vzalloc } from "#linux/vmalloc.ts";
+import { drm_i915_private, i915_virtual_gpu, IS_BROADWELL, IS_SKYLAKE } from "./i915_drv.ts";
+
+const { per_boot, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
+
+export const PCI_CFG_SPACE_EXP_SIZE = 4096;
+const SZ_1M = 0x100000;
+
+/** What kvmgt does with a device. */
+export interface intel_vgpu_ops {
+  readonly init_device: (i915: drm_i915_private) => Sleeps<number>;
+  readonly clean_device: (i915: drm_i915_private) => Sleeps;
+}
+
+const s = per_boot(() => ({
+  intel_gvt_devices: LIST_HEAD(),
+  intel_gvt_ops: null as intel_vgpu_ops | null,
+  intel_gvt_mutex: DEFINE_MUTEX("intel_gvt_mutex"),
+  /** The device's configuration space, which is read through the PCI bus in C. */
+  config_space: new Map<drm_i915_private, kbuf>(),
+}));
+
+function is_supported_device(dev_priv: drm_i915_private): boolean {
+  return IS_BROADWELL(dev_priv) || IS_SKYLAKE(dev_priv);
+}
+
+function free_initial_hw_state(dev_priv: drm_i915_private): void {
+  const { vgpu } = dev_priv;
+
+  vfree(vgpu.initial_mmio);
+  vgpu.initial_mmio = null;
+
+  kfree(vgpu.initial_cfg_space);
+  vgpu.initial_cfg_space = null;
+}
+
+function save_initial_hw_state(dev_priv: drm_i915_private): number {
+  const { vgpu } = dev_priv;
+
+  const mem = kzalloc(PCI_CFG_SPACE_EXP_SIZE, GFP_KERNEL);
+  if (!mem) return -ENOMEM;
+
+  vgpu.initial_cfg_space = mem;
+
+  memcpy(mem, s.config_space.get(dev_priv)!, PCI_CFG_SPACE_EXP_SIZE);
+
+  err_mmio: {
+    vgpu.initial_mmio = vzalloc(2 * SZ_1M);
+    if (!vgpu.initial_mmio) break err_mmio;
+
+    return 0;
+  }
+  kfree(vgpu.initial_cfg_space);
+  vgpu.initial_cfg_space = null;
+  return -ENOMEM;
+}
+
+function* intel_gvt_init_device(dev_priv: drm_i915_private): Sleeps {
+  if (!is_supported_device(dev_priv)) {
+    pr_info("i915: Unsupported device. GVT-g is disabled\n");
+    return;
+  }
+
+  if (save_initial_hw_state(dev_priv)) {
+    pr_debug("i915: Failed to save initial HW state\n");
+    return;
+  }
+
+  if (yield* s.intel_gvt_ops!.init_device(dev_priv)) pr_debug("i915: Fail to init GVT device\n");
+}
+
+function* intel_gvt_clean_device(dev_priv: drm_i915_private): Sleeps {
+  if (dev_priv.gvt) yield* s.intel_gvt_ops!.clean_device(dev_priv);
+  free_initial_hw_state(dev_priv);
+}
+
+/** @return 0, also when a device could not be set up; -EINVAL if somebody has registered already. May sleep. */
+export function* intel_gvt_set_ops(ops: intel_vgpu_ops): Sleeps<number> {
+  yield* mutex_lock(s.intel_gvt_mutex);
+  if (s.intel_gvt_ops) {
+    mutex_unlock(s.intel_gvt_mutex);
+    return -EINVAL;
+  }
+  s.intel_gvt_ops = ops;
+
+  for (const vgpu of list_for_each_entry(s.intel_gvt_devices, i915_virtual_gpu, "entry"))
+    yield* intel_gvt_init_device(container_of(vgpu, drm_i915_private, "vgpu"));
+  mutex_unlock(s.intel_gvt_mutex);
+
+  return 0;
+}
+EXPORT_SYMBOL_GPL(intel_gvt_set_ops);
+
+/** May sleep. */
+export function* intel_gvt_clear_ops(ops: intel_vgpu_ops): Sleeps {
+  yield* mutex_lock(s.intel_gvt_mutex);
+  if (s.intel_gvt_ops !== ops) {
+    mutex_unlock(s.intel_gvt_mutex);
+    return;
+  }
+
+  for (const vgpu of list_for_each_entry(s.intel_gvt_devices, i915_virtual_gpu, "entry"))
+    yield* intel_gvt_clean_device(container_of(vgpu, drm_i915_private, "vgpu"));
+
+  s.intel_gvt_ops = null;
+  mutex_unlock(s.intel_gvt_mutex);
+}
+EXPORT_SYMBOL_GPL(intel_gvt_clear_ops);
+
+/** A device has come. @config_space: its own, of 4096 bytes. @return 0. May sleep. */
+export function* intel_gvt_init(dev_priv: drm_i915_private, config_space: kbuf): Sleeps<number> {
+  yield* mutex_lock(s.intel_gvt_mutex);
+  s.config_space.set(dev_priv, config_space);
+  list_add_tail(dev_priv.vgpu.entry, s.intel_gvt_devices);
+  if (s.intel_gvt_ops) yield* intel_gvt_init_device(dev_priv);
+  mutex_unlock(s.intel_gvt_mutex);
+
+  return 0;
+}
+
+/** It goes. May sleep. */
+export function* intel_gvt_driver_remove(dev_priv: drm_i915_private): Sleeps {
+  yield* mutex_lock(s.intel_gvt_mutex);
+  yield* intel_gvt_clean_device(dev_priv);
+  list_del(dev_priv.vgpu.entry);
+  s.config_space.delete(dev_priv);
+  mutex_unlock(s.intel_gvt_mutex);
+}

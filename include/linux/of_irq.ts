@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// custom: interrupts of device tree nodes, which the machine has given numbers
+import { EINVAL } from "./errno.ts";
+import { type device_node, of_get_property, of_property_strings } from "./of.ts";
+import { irq_set_trigger_type, irq_to_desc } from "./interrupt.ts";
+import { irq_alloc_desc } from "../../kernel/irq/manage.ts";
+
+/** Interrupts of the controller's shared lines begin here. */
+export const FIRST_SPI = 32;
+
+/**
+ * The `index`th interrupt of a node: three cells each, for the kind of line (0 for a shared one), its number and its trigger.
+ * @return its number, or -EINVAL if there is none. Any context
+ */
+export function of_irq_get(dev: device_node, index: number): number {
+  const cells = of_get_property(dev, "interrupts") ?? [];
+  const [, line, type] = [...cells].slice(3 * index, 3 * index + 3).map(Number);
+  if (line === undefined || type === undefined) return -EINVAL;
+  const irq = FIRST_SPI + line;
+  if (!irq_to_desc(irq)) {
+    irq_alloc_desc(irq);
+    irq_set_trigger_type(irq, type);
+  }
+  return irq;
+}
+export function of_irq_get_byname(dev: device_node, name: string): number {
+  const index = of_property_strings(dev, "interrupt-names").indexOf(name);
+  return index < 0 ? -EINVAL : of_irq_get(dev, index);
+}

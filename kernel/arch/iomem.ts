@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Registers of devices in memory: the machine's windows, and how the kernel reaches them. Little-endian, as such devices are. */
+import { WARN_ON } from "#linux/bug.ts";
+import {
+  dev_err,
+  dev_name,
+  type device,
+  devres_add,
+  devres_alloc,
+  devres_destroy,
+  devres_free,
+} from "#linux/device.ts";
+import { ERR_PTR } from "#linux/err.ts";
+import { EBUSY, EINVAL, ENOMEM } from "#linux/errno.ts";
+import {
+  devm_release_mem_region,
+  devm_request_mem_region,
+  IORESOURCE_MEM,
+  type resource,
+  resource_size,
+  resource_type,
+} from "#linux/ioport.ts";
+import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
+import { type kobj_memory, ptr, type Sleeps, type Spins, struct, u64 } from "#linux/types.ts";
+import { might_sleep } from "../sched/debug.ts";
+import { per_boot } from "../boot.ts";
+
+/** One device's registers. `size`: 1, 2, 4 or 8 bytes; `off` is inside the window and aligned to it. */
+export interface mmio_device {
+  read(off: number, size: number): bigint;
+  write(off: number, size: number, value: bigint): void;
+}
+interface mmio_window {
+  readonly start: bigint;
+  readonly size: bigint;
+  readonly device: mmio_device;
+}
+
+const s = per_boot(() => ({ windows: [] as mmio_window[] }));
+
+/** The machine has `device` at these addresses. */
+export function add_mmio(start: bigint, size: bigint, device: mmio_device): void {
+  s.windows.push({ start, size, device });
+}
+/** The window that an address is in, if any. */
+export function mmio_at(addr: bigint): mmio_window | null {
+  return s.windows.find((w) => addr >= w.start && addr < w.start + w.size) ?? null;
+}
+
+/** `void __iomem *`: a mapping. Functions take the offset that C adds to it as an argument of its own. */
+export class iomem extends struct("vm_struct", { phys_addr: u64(), size: u64() }) {}
+
+/** Maps registers. May sleep. @return NULL without memory */
+export function ioremap(phys_addr: bigint, size: bigint): iomem | null {
+  might_sleep();
+  const area = kzalloc(iomem, GFP_KERNEL);
+  if (!area) return null;
+  area.phys_addr = phys_addr;
+  area.size = size;
+  return area;
+}
+/** The opposite; NULL is fine. May sleep. */
+export function iounmap(addr: iomem | null): void {
+  if (addr) kfree(addr);
+}
+
+/* Nobody answers where no device is: a bus reads ones there and drops writes. */
+function read(io: iomem, off: number, size: number): bigint {
+  const at = io.phys_addr + BigInt(off);
+  const w = mmio_at(at);
+  return BigInt.asUintN(8 * size, w ? w.device.read(Number(at - w.start), size) : -1n);
+}
+function write(io: iomem, off: number, size: number, v: bigint): void {
+  const at = io.phys_addr + BigInt(off);
+  const w = mmio_at(at);
+  if (w) w.device.write(Number(at - w.start), size, BigInt.asUintN(8 * size, v));
+}
+
+export const ioread8 = (io: iomem, off = 0): number => Number(read(io, off, 1));
+export const ioread16 = (io: iomem, off = 0): number => Number(read(io, off, 2));
+export const ioread32 = (io: iomem, off = 0): number => Number(read(io, off, 4));
+export const readl = ioread32;
+export const readq = (io: iomem, off = 0): bigint => read(io, off, 8);
+export const readq_relaxed = readq;
+export const iowrite8 = (v: number, io: iomem, off = 0): void => write(io, off, 1, BigInt(v));
+export const iowrite16 = (v: number, io: iomem, off = 0): void => write(io, off, 2, BigInt(v));
+export const iowrite32 = (v: number, io: iomem, off = 0): void => write(io, off, 4, BigInt(v));
+export const writel = iowrite32;
+export const writeq = (v: bigint, io: iomem, off = 0): void => write(io, off, 8, v);
+export const writeq_relaxed = writeq;
+
+class ioremap_devres extends struct("ioremap_devres", { addr: ptr<iomem>() }) {}
+function devm_ioremap_release(_dev: device, res: kobj_memory): void {
+  iounmap((res as ioremap_devres).addr);
+}
+function devm_ioremap_match(_dev: device, res: kobj_memory, addr: iomem | null): boolean {
+  return (res as ioremap_devres).addr === addr;
+}
+
+/** As ioremap(), for as long as the device has its driver. May sleep. Source: lib/devres.c */
+export function* devm_ioremap(dev: device, offset: bigint, size: bigint): Spins<iomem | null> {
+  const dr = devres_alloc(devm_ioremap_release, ioremap_devres, GFP_KERNEL);
+  if (!dr) return null;
+
+  const addr = ioremap(offset, size);
+  if (addr) {
+    dr.addr = addr;
+    yield* devres_add(dev, dr);
+  } else devres_free(dr);
+
+  return addr;
+}
+export function* devm_iounmap(dev: device, addr: iomem | null): Sleeps {
+  const rc = yield* devres_destroy(dev, devm_ioremap_release, devm_ioremap_match, addr);
+  WARN_ON(rc !== 0);
+  iounmap(addr);
+}
+
+/** Claims a range and maps it. @return the mapping, or ERR_PTR. May sleep. Source: lib/devres.c */
+export function* devm_ioremap_resource(dev: device, res: resource | null): Sleeps<iomem> {
+  if (!res || resource_type(res) !== IORESOURCE_MEM) {
+    dev_err(dev, "invalid resource\n");
+    return ERR_PTR(-EINVAL);
+  }
+
+  const size = resource_size(res);
+  if (!(yield* devm_request_mem_region(dev, res.start, size, res.name ?? dev_name(dev)))) {
+    dev_err(dev, "can't request region for resource %pR\n", res);
+    return ERR_PTR(-EBUSY);
+  }
+
+  const dest_ptr = yield* devm_ioremap(dev, res.start, size);
+  if (!dest_ptr) {
+    dev_err(dev, "ioremap failed for resource %pR\n", res);
+    yield* devm_release_mem_region(dev, res.start, size);
+    return ERR_PTR(-ENOMEM);
+  }
+  return dest_ptr;
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** What user space does with GVT-g's virtual GPUs. */
+import type { user_process } from "../../kernel/fs/process.ts";
+import type { Sleeps } from "../../kernel/sched/types.ts";
+import { UUID } from "./ccw.ts";
+
+export const GVT_MACHINE = { arch: "x86_64" } as const;
+
+const MODULES = ["vfio", "vfio_iommu_type1", "mdev", "kvm", "i915", "kvmgt"] as const;
+
+export function* loadModules(u: user_process): Sleeps {
+  for (const module of MODULES) yield* u.finit_module(module);
+}
+export function* unloadModules(u: user_process): Sleeps {
+  for (const module of [...MODULES].reverse()) yield* u.delete_module(module);
+}
+
+export const GPU = "/sys/devices/i915/0000:00:02.0";
+/** The smallest of the types; there are V5_8, V5_4 and V5_2. */
+export const SMALL = "GVTg_V5_8";
+
+export const typeDir = (type = SMALL): string => `${GPU}/mdev_supported_types/i915-${type}`;
+
+export function create(u: user_process, uuid = UUID, type = SMALL): Sleeps<number> {
+  return u.sysfs_write(`${typeDir(type)}/create`, uuid);
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** What the checkers cost: executions of a model, each from power-on to the end of the last of four tasks. */
+import { loadModel } from "./bundle.ts";
+import { type Effort, type Group, interleave, type Row, type Subject } from "./group.ts";
+
+type Options = Parameters<Awaited<ReturnType<typeof loadModel>>["runModel"]>[0];
+
+const OFF = "all off";
+const ON = "all on";
+/** Stacks that a report shows are made by running once more: that is how tools use the kernel. */
+const SUBJECTS: Readonly<Record<string, Options>> = {
+  [OFF]: { checkers: false },
+  [ON]: { kcsan: true, stacks: false },
+  "all on but KCSAN": { stacks: false },
+  "all on, stacks kept at once": { kcsan: true },
+};
+
+async function measure(effort: Effort): Promise<Row[]> {
+  const { runModel } = await loadModel();
+  const subjects = Object.entries(SUBJECTS).map(([name, options]): Subject => ({
+    name,
+    run: (times) => runModel(options, times),
+  }));
+  const { ns, ratio } = interleave(subjects, effort);
+  const row = (name: string, limit: number | null): Row => ({
+    name,
+    value: 1e9 / (ns.get(name) ?? NaN),
+    unit: "1/s",
+    ratio: name === OFF ? null : ratio(name, OFF),
+    against: name === OFF ? null : OFF,
+    bound: limit === null ? null : { of: "value", at: "least", limit },
+  });
+  return [
+    row(OFF, 100_000),
+    row(ON, 20_000),
+    ...Object.keys(SUBJECTS)
+      .slice(2)
+      .map((name) => row(name, null)),
+    {
+      name: "one execution, all on",
+      value: (ns.get(ON) ?? NaN) / 1000,
+      unit: "us",
+      ratio: ratio(ON, OFF),
+      against: OFF,
+      bound: { of: "ratio", at: "most", limit: 5 },
+    },
+  ];
+}
+
+export const checkers: Group = {
+  name: "checkers",
+  summary: "executions of a model of 4 tasks and 12 points, with the checkers on and off",
+  measure,
+};
