@@ -21,7 +21,7 @@ function ofGuest(id: string, summary: string, steps: readonly Step[], happenings
     summary,
     machine: LIMITS,
     processes: ["guest"],
-    run: (lab) => lab.run_user("guest", (u) => day(u, new Guest(lab), steps, happenings, PAUSE)),
+    run: (lab) => lab.run_user("guest", (u) => day(u, new Guest(lab, happenings.length === 0), steps, happenings, PAUSE)),
   };
 }
 
@@ -64,7 +64,7 @@ function* busy(u: user_process, g: Guest, board: Board): Sleeps {
   yield* g.open(u);
   yield* g.listen(u);
   board.up = true;
-  const shared = new Guest(g.lab, g.uuid);
+  const shared = new Guest(g.lab);
   shared.opened = g.opened;
   const child = yield* u.fork(function* (v) {
     yield* shared.start(v);

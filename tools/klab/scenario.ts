@@ -82,6 +82,8 @@ export interface LabHelpers {
   readonly state: string;
   /** Keeps a result of user space by name; a name used again is numbered. */
   record(name: string, value: unknown): void;
+  /** What always holds, in every state and under every schedule, is told when it does not: a finding of the scenario's own. */
+  must(holds: boolean, what: string): void;
   /** In a scenario with `faults`: which allocation is to fail in this run. Arm it with set_fail_nth(). */
   readonly faultNth: number;
 }
@@ -144,13 +146,17 @@ export function makeLab<K extends object>(
   state: string,
   results: Record<string, unknown> = {},
   faultNth = 0,
+  broken: Report[] = [],
 ): LabOf<K> {
   const record = (name: string, value: unknown): void => {
     let key = name;
     for (let n = 2; key in results; n++) key = `${name} (${n})`;
     results[key] = value;
   };
-  return { ...kernel, state, record, faultNth };
+  const must = (holds: boolean, what: string): void => {
+    if (!holds && !broken.some((b) => b.title === what)) broken.push({ checker: "scenario", title: what, text: what });
+  };
+  return { ...kernel, state, record, must, faultNth };
 }
 
 function hearing(kernel: RunnableKernel, hear: RunOptions["hear"]): () => void {
@@ -168,6 +174,7 @@ function bootOnce<K extends RunnableKernel>(
   stacks: boolean,
 ): RunResult {
   const results: Record<string, unknown> = {};
+  const broken: Report[] = [];
   const events: TraceEvent[] = [];
   const unsubscribe = options.trace ? kernel.trace_subscribe?.("*", (event) => events.push(event)) : undefined;
   let deafen = options.hearBoot ? hearing(kernel, options.hear) : null;
@@ -183,7 +190,7 @@ function bootOnce<K extends RunnableKernel>(
     });
     deafen ??= hearing(kernel, options.hear);
     if (outcome === "done") {
-      scenario.run(makeLab(kernel, options.state ?? "", results, faultNth));
+      scenario.run(makeLab(kernel, options.state ?? "", results, faultNth, broken));
       outcome = kernel.run();
     }
     // After an oops whatever the dead task held looks leaked.
