@@ -211,6 +211,9 @@ export const DAY: readonly Step[] = [
   createStep,
   unbindStep,
   (u) => unloadModules(u),
+  // What the modules left behind is in the way of their second life.
+  (u) => loadModules(u),
+  (u) => unloadModules(u),
 ];
 /** The same without what only takes time: where others come in at every step. */
 export const SHORT_DAY: readonly Step[] = [

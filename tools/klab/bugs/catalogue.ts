@@ -34,7 +34,8 @@ export interface Explained {
 export function covers(spec: string, state: string): boolean {
   if (spec === "all" || spec === state) return true;
   const found = /^(?:([\w-]+):)(\d+)(?:-(\d+))?$/.exec(spec);
-  const [version, number] = state === "base" ? ["base", "0"] : state.split(":");
+  // A canary is the base and one fault more.
+  const [version, number] = state === "base" || state.startsWith("canary:") ? ["base", "0"] : state.split(":");
   if (!found) return spec === "base" && number === "0";
   if (version !== "base" && found[1] !== "all" && found[1] !== version) return false;
   const n = Number(number);

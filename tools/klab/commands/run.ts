@@ -4,6 +4,7 @@ import { replay_schedule } from "../../../kernel/explore/replay.ts";
 import { InputError } from "../errors.ts";
 import { MAX_STEPS } from "../explore/execute.ts";
 import { readToken, sourceOf, type Token } from "../explore/token.ts";
+import { story } from "../explore/story.ts";
 import { plain } from "../json.ts";
 import type { ExitCode, Shell } from "../main.ts";
 import {
@@ -35,10 +36,13 @@ const logLine = ({ ns, text }: LogLine): string => `${stamp(ns)} ${text}`;
 const eventLine = ({ ns, comm, pid, name, text }: TraceEvent): string =>
   `${stamp(ns)} ${`${comm}-${pid}`.padStart(16)}: ${name}: ${text}`;
 
-function print(terminal: Terminal, result: RunResult, trace: boolean): void {
+function print(terminal: Terminal, result: RunResult, trace: boolean, told: readonly string[] | null): void {
   terminal.line(terminal.style("bold", "Kernel log"));
   for (const line of result.log) terminal.line(logLine(line));
-  if (trace) {
+  if (told) {
+    terminal.line(`\n${terminal.style("bold", "What happened")}`);
+    for (const line of told) terminal.line(line);
+  } else if (trace) {
     terminal.line(`\n${terminal.style("bold", "Events")}`);
     for (const event of result.events) terminal.line(eventLine(event));
   }
@@ -61,7 +65,7 @@ export async function runAndShow(
   terminal: Terminal,
   scenario: Scenario,
   state: State,
-  show: { readonly trace: boolean; readonly kcsan?: boolean },
+  show: { readonly trace: boolean; readonly kcsan?: boolean; readonly columns?: boolean },
   token?: Token,
 ): Promise<ExitCode> {
   let kernel;
@@ -93,7 +97,11 @@ export async function runAndShow(
   });
   const diverged = schedule !== undefined && (schedule.diverged || unasked(schedule.asked, token));
   if (diverged) terminal.note("a decision of the token did not fit: this is not the run that it was made from");
-  print(terminal, result, trace);
+  const told =
+    token && show.columns === true && show.trace && !terminal.json
+      ? story({ kernel, scenario, state: state.name, mode: token.mode, decisions: token.decisions }, terminal.width)
+      : null;
+  print(terminal, result, trace, told);
   const { outcome, reports, log, events, results } = result;
   terminal.document({
     scenario: scenario.id,
