@@ -43,6 +43,15 @@ export const modules: readonly kbuild_module[] = [
     ],
   },
   {
+    name: "vfio_pci_core",
+    files: [
+      "drivers/vfio/pci/vfio_pci_core.ts",
+      "drivers/vfio/pci/vfio_pci_config.ts",
+      "drivers/vfio/pci/vfio_pci_priv.ts",
+    ],
+  },
+  { name: "vfio_pci", files: ["drivers/vfio/pci/vfio_pci.ts"] },
+  {
     name: "vfio_ap",
     files: [
       "drivers/s390/crypto/vfio_ap_drv.ts",
@@ -91,6 +100,25 @@ export const modules: readonly kbuild_module[] = [
       "scheduler.ts",
     ].map((file) => `drivers/gpu/drm/i915/gvt/${file}`),
   },
+  {
+    name: "vfio_platform_base",
+    files: [
+      "drivers/vfio/platform/vfio_platform_common.ts",
+      "drivers/vfio/platform/vfio_platform_irq.ts",
+      "drivers/vfio/platform/vfio_platform_private.ts",
+    ],
+  },
+  { name: "vfio_platform", files: ["drivers/vfio/platform/vfio_platform.ts"] },
+  { name: "vfio_amba", files: ["drivers/vfio/platform/vfio_amba.ts"] },
+  { name: "vfio_platform_calxedaxgmac", files: ["drivers/vfio/platform/reset/vfio_platform_calxedaxgmac.ts"] },
+  {
+    name: "vfio_fsl_mc",
+    files: [
+      "drivers/vfio/fsl-mc/vfio_fsl_mc.ts",
+      "drivers/vfio/fsl-mc/vfio_fsl_mc_intr.ts",
+      "drivers/vfio/fsl-mc/vfio_fsl_mc_private.ts",
+    ],
+  },
   { name: "mtty", files: ["samples/vfio-mdev/mtty.ts"] },
   { name: "mdpy", files: ["samples/vfio-mdev/mdpy.ts", "samples/vfio-mdev/mdpy-defs.ts"] },
   { name: "mbochs", files: ["samples/vfio-mdev/mbochs.ts"] },
@@ -99,6 +127,9 @@ export const modules: readonly kbuild_module[] = [
 /** Files that are built in and that nothing else would bring in: they register themselves to be run at boot. */
 export const vmlinux: readonly string[] = [
   "drivers/base/init.ts",
+  "drivers/amba/bus.ts",
+  "drivers/bus/fsl-mc/fsl-mc-bus.ts",
+  "drivers/of/platform.ts",
   "drivers/dma-buf/dma-buf.ts",
   "drivers/iommu/iommu.ts",
   "drivers/iommu/iommu-sysfs.ts",

@@ -96,8 +96,10 @@ const s = per_boot(() => ({
 }));
 /** `&platform_bus` */
 export const platform_bus = (): device => s.platform_bus;
+EXPORT_SYMBOL_GPL(platform_bus);
 /** `&platform_bus_type` */
 export const platform_bus_type = (): bus_type => s.platform_bus_type;
+EXPORT_SYMBOL_GPL(platform_bus_type);
 
 function* resources_of(dev: platform_device): IterableIterator<resource> {
   for (let i = 0; i < dev.num_resources; i++) yield dev.resource!.at(i);

@@ -5,6 +5,7 @@
  * Not here: faults that devices report, firmware specifications, shared virtual addresses, scatter lists, tracepoints and the
  * command line.
  */
+import { amba_bustype } from "#linux/amba/bus.ts";
 import type { device } from "#linux/device.ts";
 import {
   dev_err,
@@ -85,6 +86,7 @@ import {
   list_move_tail,
   list_splice,
 } from "#linux/list.ts";
+import { fsl_mc_bus_type, fsl_mc_cont_dev } from "#linux/fsl/mc.ts";
 import { lockdep_assert_held } from "#linux/lockdep.ts";
 import { module_put, try_module_get } from "#linux/module.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
@@ -199,7 +201,8 @@ const to_iommu_group_attr = (attr: attribute): iommu_group_attribute =>
 const to_iommu_group = (kobj: kobject): iommu_group => container_of(kobj, iommu_group, "kobj");
 
 /** The buses whose devices can be behind an IOMMU, of those that this machine has. */
-const iommu_buses = (): readonly bus_type[] => [platform_bus_type(), pci_bus_type()].filter((bus) => bus.p !== null);
+const iommu_buses = (): readonly bus_type[] =>
+  [platform_bus_type(), pci_bus_type(), amba_bustype(), fsl_mc_bus_type()].filter((bus) => bus.p !== null);
 
 function iommu_domain_type_str(t: number): string {
   switch (t) {
@@ -1067,6 +1070,14 @@ export function* pci_device_group(dev: device): Sleeps<iommu_group> {
   return yield* iommu_group_alloc();
 }
 EXPORT_SYMBOL_GPL(pci_device_group);
+
+/** The group of the container. @return the group or ERR_PTR. Context: may sleep. Source: drivers/iommu/iommu.c */
+export function* fsl_mc_device_group(dev: device): Sleeps<iommu_group> {
+  const cont_dev = fsl_mc_cont_dev(dev)!;
+
+  return iommu_group_get(cont_dev) ?? (yield* iommu_group_alloc());
+}
+EXPORT_SYMBOL_GPL(fsl_mc_device_group);
 
 function iommu_get_def_domain_type(dev: device): number {
   const ops = dev_iommu_ops(dev);

@@ -4,7 +4,7 @@
  * wait while access is blocked. Source: drivers/pci/access.c. Not here: accesses through memory that the kernel maps.
  */
 import { WARN_ON } from "#linux/bug.ts";
-import { EINVAL, EIO, ENODEV, ENOENT, ENOSPC, ENOTTY, ERANGE } from "#linux/errno.ts";
+import { EINVAL } from "#linux/errno.ts";
 import { kbuild } from "#linux/export.ts";
 import { might_sleep } from "#linux/kernel.ts";
 import {
@@ -45,12 +45,8 @@ import {
   pci_pcie_cap,
   pci_pcie_type,
   PCIBIOS_BAD_REGISTER_NUMBER,
-  PCIBIOS_BAD_VENDOR_ID,
-  PCIBIOS_BUFFER_TOO_SMALL,
   PCIBIOS_DEVICE_NOT_FOUND,
-  PCIBIOS_FUNC_NOT_SUPPORTED,
-  PCIBIOS_SET_FAILED,
-  PCIBIOS_SUCCESSFUL,
+  pcibios_err_to_errno,
   pcie_caps_reg,
   pcie_downstream_port,
 } from "#linux/pci.ts";
@@ -120,24 +116,6 @@ function* pci_wait_cfg(dev: pci_dev): Sleeps {
     yield* wait_event(s.pci_cfg_wait, () => !dev.block_cfg_access);
     yield* raw_spin_lock_irq(s.pci_lock);
   } while (dev.block_cfg_access);
-}
-
-function pcibios_err_to_errno(err: number): number {
-  switch (err) {
-    case PCIBIOS_FUNC_NOT_SUPPORTED:
-      return -ENOENT;
-    case PCIBIOS_BAD_VENDOR_ID:
-      return -ENOTTY;
-    case PCIBIOS_DEVICE_NOT_FOUND:
-      return -ENODEV;
-    case PCIBIOS_BAD_REGISTER_NUMBER:
-      return -EINVAL;
-    case PCIBIOS_SET_FAILED:
-      return -EIO;
-    case PCIBIOS_BUFFER_TOO_SMALL:
-      return -ENOSPC;
-  }
-  return err <= PCIBIOS_SUCCESSFUL ? err : -ERANGE;
 }
 
 function* user_read(dev: pci_dev, pos: number, len: size, val: config_value): Sleeps<number> {

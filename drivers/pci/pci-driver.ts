@@ -10,7 +10,7 @@ import {
   bus_type,
   dev_WARN_ONCE,
   type device,
-  device_driver,
+  type device_driver,
   driver_attach,
   DRIVER_ATTR_WO,
   driver_register,

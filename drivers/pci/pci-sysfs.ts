@@ -83,7 +83,7 @@ import {
   type attribute_group,
   type attribute_groups,
   bin_attribute,
-  sysfs_buf,
+  type sysfs_buf,
   sysfs_create_bin_file,
   sysfs_emit,
   sysfs_emit_at,
@@ -170,23 +170,24 @@ function* pci_config_pm_runtime_put(pdev: pci_dev): Sleeps {
   if (parent) yield* pm_runtime_put_sync(parent);
 }
 
-function bus_number_attr(name: string, where: number): device_attribute {
-  function* show(dev: device, _attr: device_attribute, buf: sysfs_buf): Sleeps<number> {
-    const pdev = to_pci_dev(dev);
-    const bus = { value: 0 };
+function* bus_number_show(dev: device, where: number, buf: sysfs_buf): Sleeps<number> {
+  const pdev = to_pci_dev(dev);
+  const bus = { value: 0 };
 
-    yield* pci_config_pm_runtime_get(pdev);
-    const err = pci_read_config_byte(pdev, where, bus);
-    yield* pci_config_pm_runtime_put(pdev);
+  yield* pci_config_pm_runtime_get(pdev);
+  const err = pci_read_config_byte(pdev, where, bus);
+  yield* pci_config_pm_runtime_put(pdev);
 
-    if (err) return -EINVAL;
+  if (err) return -EINVAL;
 
-    return sysfs_emit(buf, "%u\n", bus.value);
-  }
-  return DEVICE_ATTR_RO(name, show);
+  return sysfs_emit(buf, "%u\n", bus.value);
 }
-const dev_attr_secondary_bus_number = bus_number_attr("secondary_bus_number", PCI_SECONDARY_BUS);
-const dev_attr_subordinate_bus_number = bus_number_attr("subordinate_bus_number", PCI_SUBORDINATE_BUS);
+const dev_attr_secondary_bus_number = DEVICE_ATTR_RO("secondary_bus_number", (dev, _attr, buf) =>
+  bus_number_show(dev, PCI_SECONDARY_BUS, buf),
+);
+const dev_attr_subordinate_bus_number = DEVICE_ATTR_RO("subordinate_bus_number", (dev, _attr, buf) =>
+  bus_number_show(dev, PCI_SUBORDINATE_BUS, buf),
+);
 
 function ari_enabled_show(dev: device, _attr: device_attribute, buf: sysfs_buf): number {
   return sysfs_emit(buf, "%u\n", pci_ari_enabled(to_pci_dev(dev).bus!));

@@ -10,7 +10,7 @@ import {
   class_register,
   dev_info,
   dev_set_name,
-  device,
+  type device,
   device_add,
   device_del,
   device_initialize,

@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // custom: calls that are made to fail
-export { ALLOW_ERROR_INJECTION, within_error_injection_list } from "../../kernel/lib/fault-inject.ts";
+export { ALLOW_ERROR_INJECTION, error_injection, within_error_injection_list } from "../../kernel/fail_function.ts";

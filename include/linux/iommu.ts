@@ -212,6 +212,7 @@ export {
 export {
   bus_iommu_probe,
   device_iommu_capable,
+  fsl_mc_device_group,
   generic_device_group,
   iommu_alloc_resv_region,
   iommu_attach_device,

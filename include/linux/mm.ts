@@ -74,6 +74,7 @@ export {
   FOLL_LONGTERM,
   FOLL_WRITE,
   mmap_read_lock,
+  mmap_read_trylock,
   mmap_read_unlock,
   mmap_write_lock,
   mmap_write_lock_killable,
@@ -85,7 +86,7 @@ export {
 } from "../../kernel/mm/gup.ts";
 export { __account_locked_vm, kthread_unuse_mm, kthread_use_mm } from "../../kernel/mm/locked_vm.ts";
 export { kvfree, kvmalloc, kvzalloc } from "../../kernel/mm/util.ts";
-export { handle_mm_fault, vm_insert_page } from "../../kernel/mm/memory.ts";
+export { handle_mm_fault, vm_insert_page, zap_vma_ptes } from "../../kernel/mm/memory.ts";
 export {
   FAULT_FLAG_REMOTE,
   FAULT_FLAG_WRITE,

@@ -50,3 +50,5 @@ export function of_match_device(matches: readonly of_device_id[] | null, dev: de
 export function of_driver_match_device(dev: device, drv: device_driver): boolean {
   return of_match_device(drv.of_match_table, dev) !== null;
 }
+
+export { of_platform_default_populate_init, of_root, of_set_root } from "../../drivers/of/platform.ts";

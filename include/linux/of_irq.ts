@@ -2,6 +2,7 @@
 // custom: interrupts of device tree nodes, which the machine has given numbers
 import { EINVAL } from "./errno.ts";
 import { type device_node, of_get_property, of_property_strings } from "./of.ts";
+import { type irq_domain, irq_find_host } from "./msi.ts";
 import { irq_set_trigger_type, irq_to_desc } from "./interrupt.ts";
 import { irq_alloc_desc } from "../../kernel/irq/manage.ts";
 
@@ -22,6 +23,10 @@ export function of_irq_get(dev: device_node, index: number): number {
     irq_set_trigger_type(irq, type);
   }
   return irq;
+}
+/** The controller that a node names for its messages, if it has a domain for them; or NULL. */
+export function of_msi_get_domain(node: device_node | null, bus: number): irq_domain | null {
+  return of_get_property(node, "msi-parent") ? irq_find_host(bus) : null;
 }
 export function of_irq_get_byname(dev: device_node, name: string): number {
   const index = of_property_strings(dev, "interrupt-names").indexOf(name);

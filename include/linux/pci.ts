@@ -16,6 +16,7 @@ import {
   device,
 } from "./device.ts";
 import { device_driver } from "./device/driver.ts";
+import { EINVAL, EIO, ENODEV, ENOENT, ENOSPC, ENOTTY, ERANGE } from "./errno.ts";
 import { resource, resource_size } from "./ioport.ts";
 import { hlist_head, list_head } from "./list.ts";
 import { PCI_ANY_ID } from "./pci_ids.ts";
@@ -156,6 +157,25 @@ export const PCIBIOS_DEVICE_NOT_FOUND = 0x86;
 export const PCIBIOS_BAD_REGISTER_NUMBER = 0x87;
 export const PCIBIOS_SET_FAILED = 0x88;
 export const PCIBIOS_BUFFER_TOO_SMALL = 0x89;
+
+/** What PCIBIOS_… is as an errno; an errno stays one. */
+export function pcibios_err_to_errno(err: number): number {
+  switch (err) {
+    case PCIBIOS_FUNC_NOT_SUPPORTED:
+      return -ENOENT;
+    case PCIBIOS_BAD_VENDOR_ID:
+      return -ENOTTY;
+    case PCIBIOS_DEVICE_NOT_FOUND:
+      return -ENODEV;
+    case PCIBIOS_BAD_REGISTER_NUMBER:
+      return -EINVAL;
+    case PCIBIOS_SET_FAILED:
+      return -EIO;
+    case PCIBIOS_BUFFER_TOO_SMALL:
+      return -ENOSPC;
+  }
+  return err <= PCIBIOS_SUCCESSFUL ? err : -ERANGE;
+}
 
 /** A slot that a hotplug driver knows of; there are none here. */
 export class pci_slot extends struct("pci_slot", {

@@ -63,10 +63,17 @@ export {
 } from "../../kernel/sched/wait.ts";
 export {
   wait_event,
+  wait_event_idle,
+  wait_event_idle_exclusive,
+  wait_event_idle_timeout,
   wait_event_interruptible,
   wait_event_interruptible_exclusive,
+  wait_event_interruptible_lock_irq,
+  wait_event_interruptible_lock_irq_timeout,
   wait_event_interruptible_timeout,
   wait_event_killable,
+  wait_event_killable_exclusive,
   wait_event_killable_timeout,
+  wait_event_lock_irq,
   wait_event_timeout,
 } from "../../kernel/sched/wait_event.ts";

@@ -20,6 +20,7 @@ import { captured_stacks } from "../stacktrace.ts";
 import { clock, NSEC_PER_SEC } from "../time/clock.ts";
 import { advance_clock, run_expired } from "../time/timer.ts";
 import { run_initcalls } from "../init.ts";
+import { board, type board_name } from "./arm64/board.ts";
 import { kconfig } from "./kconfig.ts";
 import { type pci_plan, set_pci_plan } from "./x86/pci_host.ts";
 import { type ap_plan, ap_power_on } from "./s390/ap.ts";
@@ -28,11 +29,13 @@ export interface boot_options {
   /** Default 2. */
   readonly cpus?: number;
   /** Default s390x, which is big-endian. */
-  readonly arch?: "s390x" | "x86_64";
+  readonly arch?: "s390x" | "x86_64" | "arm64";
   /** What is on the PCI bus of an x86_64 machine. Default nothing. */
   readonly pci?: readonly pci_plan[];
   /** Crypto adapters of an s390 machine; none if not given, nor the instructions for them. */
   readonly ap?: ap_plan;
+  /** Of arm64: a server with a card and a DMA engine, the default, or a network processor with a Management Complex. */
+  readonly board?: board_name;
   readonly schedule?: schedule;
   /** Look for data races: every access is recorded, which costs. Changes nothing else. Default false. */
   readonly kcsan?: boolean;
@@ -78,9 +81,15 @@ export function boot(options: boot_options = {}): outcome {
   outside_init(false);
   power.halted = false;
   power.died = false;
-  byte_order.little_endian = options.arch === "x86_64";
+  const arch = options.arch ?? "s390x";
+  byte_order.little_endian = arch !== "s390x";
+  kconfig.CONFIG_PM = arch !== "s390x";
+  kconfig.CONFIG_INTEL_IOMMU = arch === "x86_64";
+  board.name = options.board ?? "highbank";
+  kconfig.CONFIG_ARM64 = arch === "arm64";
+  kconfig.CONFIG_ARM_AMBA = arch === "arm64";
+  kconfig.CONFIG_FSL_MC_BUS = arch === "arm64";
   ap_power_on(options.ap ?? null);
-  kconfig.CONFIG_PM = options.arch === "x86_64";
   kconfig.CONFIG_BUG_ON_DATA_CORRUPTION = options.bug_on_data_corruption ?? false;
   set_pci_plan(options.pci ?? []);
   limits.max_steps = options.max_steps ?? 2_000_000;
@@ -92,6 +101,8 @@ export function boot(options: boot_options = {}): outcome {
   // What was done up to here is before everything else.
   kcsan_init(options.kcsan === true, options.kcsan_stacks_of);
   if (options.faults) arm_faults(options.faults, { all_tasks: true });
+  // With all that may go wrong from outside, so may what user space hands in.
+  if (options.faults && options.outside) arm_faults(options.faults, { attrs: ["failslab", "fail_usercopy", "fail_function"] });
   // Initcalls run before there is anything to interfere with.
   set_schedule(options.schedule ?? run_to_block);
   footprint_init(options.schedule?.watcher ?? null);

@@ -231,9 +231,9 @@ export abstract class syscalls extends process_base {
     return this.syscall(() => do_nanosleep(end_ns), "sleep_ms");
   }
 
-  /** @name: of the module, without ".ko" */
-  finit_module(name: string): Sleeps<number> {
-    return this.syscall(() => (capable(CAP_SYS_MODULE) ? finit_module(name) : ready_int(-EPERM)), "finit_module");
+  /** @name: of the module, without ".ko"; @args: its parameters, like "a=1 b=2" */
+  finit_module(name: string, args = ""): Sleeps<number> {
+    return this.syscall(() => (capable(CAP_SYS_MODULE) ? finit_module(name, args) : ready_int(-EPERM)), "finit_module");
   }
   delete_module(name: string, flags = 0): Sleeps<number> {
     return this.syscall(

@@ -13,7 +13,20 @@ import {
 import { INIT_LIST_HEAD } from "#linux/list.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
-import { embed, fn, type kobj_memory, ptr, type Sleeps, type Spins, str, struct, u32, u64 } from "#linux/types.ts";
+import {
+  embed,
+  fn,
+  initialise,
+  type kobj_memory,
+  ptr,
+  type Sleeps,
+  type Spins,
+  str,
+  struct,
+  u32,
+  u64,
+} from "#linux/types.ts";
+import { per_boot } from "../boot.ts";
 import { irq_alloc_desc, irq_free_desc, irq_to_desc } from "./manage.ts";
 
 /** Where a message goes, and what it says. */
@@ -34,6 +47,27 @@ export class irq_domain extends struct("irq_domain", {
   /** Programs the device. */
   $write_msg: fn<(desc: msi_desc, msg: msi_msg) => Spins>(),
 }) {}
+
+/** Bus whose devices a domain is for. */
+export const DOMAIN_BUS_ANY = 0;
+export const DOMAIN_BUS_FSL_MC_MSI = 7;
+
+const s = per_boot(() => ({ domains: new Map<number, irq_domain>() }));
+
+/** A domain of a controller that knows who sent a message: the GIC's. */
+export function irq_domain_add_msi_remap(name: string, doorbell: bigint, bus = DOMAIN_BUS_ANY): irq_domain {
+  const domain = initialise(new irq_domain(), { name, $doorbell: doorbell });
+  s.domains.set(bus, domain);
+  return domain;
+}
+/** Whether nobody can send an interrupt that is not his by a message, because of a controller; an IOMMU may see to it as well. */
+export function irq_domain_check_msi_remap(): boolean {
+  return s.domains.size > 0;
+}
+/** The domain for the devices of a bus, or NULL. */
+export function irq_find_host(bus: number): irq_domain | null {
+  return s.domains.get(bus) ?? null;
+}
 
 class msi_device_data extends struct("msi_device_data", {
   mutex: embed(() => mutex),

@@ -47,6 +47,7 @@ const PRIMITIVES = new Set([
   "mutex",
   "refcount_struct",
   "rw_semaphore",
+  "seqcount",
   "signal_struct",
   "spinlock",
   "swait_queue_head",

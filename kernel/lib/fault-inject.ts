@@ -1,16 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * Fault injection: which of the calls that may fail does fail. Two ways to say so, both from outside the kernel: the
- * n-th one (fail-nth), or one that the schedule chooses (a budget). Source: lib/fault-inject.c
+ * Fault injection: which of the calls that may fail does fail. Three ways to say so, all from outside the kernel: the
+ * n-th one (fail-nth), one that the schedule chooses (a budget), or each with a probability. Source: lib/fault-inject.c
  */
 import { per_boot_books } from "../boot.ts";
+import { prng } from "../explore/random.ts";
 import { LOGLEVEL_NOTICE, printk } from "../printk.ts";
 import { decide } from "../sched/decide.ts";
 import { in_task, sched, type task_struct } from "../sched/task.ts";
 import { stack_trace, format_frame, format_place } from "../stacktrace.ts";
 
 /** Kinds of calls, by the names that they have in debugfs. */
-export type fault_attr_name = "failslab" | "fail_usercopy";
+export type fault_attr_name = "failslab" | "fail_usercopy" | "fail_function";
+
+/** What the files of an attribute's folder in debugfs say. */
+export interface fault_attr {
+  /** In percent: 0 never, 100 always. */
+  readonly probability: number;
+  /** Only every so manieth call. Default 1. */
+  readonly interval?: number;
+  /** How many may fail in all; -1 any number. Default -1. */
+  readonly times?: number;
+  /** Bytes, or calls of functions, that succeed first. Default 0. */
+  readonly space?: number;
+  /** What the chances are drawn from. Default 1. */
+  readonly seed?: number;
+}
 
 /** One failure that was forced. */
 export interface fault_injection {
@@ -37,6 +52,13 @@ const s = per_boot_books(() => ({
   fail_nth: 0,
   /** Failures that the schedule may still choose. */
   budget: 0,
+  interval: 1,
+  probability: 0,
+  space: 0,
+  times: 0,
+  /** Calls since the last that `interval` let through. */
+  count: 0,
+  chances: new prng(1),
   counted: 0,
   verbose: 0,
   injected: [] as fault_injection[],
@@ -87,6 +109,18 @@ export function use_fault(): void {
   s.budget--;
 }
 
+/** Lets calls fail by chance: the same seed gives the same ones. All kinds that are counted share the attribute. */
+export function setup_fault_attr(attr: fault_attr, options: fault_options = {}): void {
+  apply(options);
+  s.counted = 0;
+  s.count = 0;
+  s.probability = attr.probability;
+  s.interval = attr.interval ?? 1;
+  s.times = attr.times ?? -1;
+  s.space = attr.space ?? 0;
+  s.chances = new prng(attr.seed ?? 1);
+}
+
 /** What was made to fail since power-on. */
 export function fault_injections(): readonly fault_injection[] {
   return s.injected;
@@ -108,7 +142,7 @@ function concerned(): boolean {
 export function should_fail_ex(attr: fault_attr_name, what: string, size: number, nowarn = false): boolean {
   if (!s.attrs.has(attr) || !concerned()) return false;
   s.counted++;
-  if (!chosen(attr, what)) return false;
+  if (!chosen(attr, what) && !by_chance(size)) return false;
   const frames = stack_trace(16);
   const { pid, comm } = sched.current ?? { pid: 0, comm: "" };
   s.injected.push({
@@ -124,11 +158,17 @@ export function should_fail_ex(attr: fault_attr_name, what: string, size: number
   if (s.verbose > 0 && !nowarn) {
     printk(
       LOGLEVEL_NOTICE,
-      "FAULT_INJECTION: forcing a failure.\nname %s, interval 1, probability 0, space 0, times 0\n",
+      "FAULT_INJECTION: forcing a failure.\nname %s, interval %d, probability %d, space %d, times %d\n",
       attr,
+      s.interval,
+      s.probability,
+      s.space,
+      s.times,
     );
     if (s.verbose > 1) for (const f of frames) printk(LOGLEVEL_NOTICE, " %s\n", format_frame(f));
   }
+  // The failure itself is still one of those that were allowed when it is told.
+  if (s.times > 0 && s.probability > 0) s.times--;
   return true;
 }
 
@@ -136,24 +176,21 @@ export function should_fail_ex(attr: fault_attr_name, what: string, size: number
 function callers(): string {
   return stack_trace(24).slice(0, 4).map(format_frame).join(" < ") || "unknown";
 }
+/** In the order in which Linux asks. */
+function by_chance(size: number): boolean {
+  if (s.probability === 0 || s.times === 0) return false;
+  if (s.space > size) {
+    s.space -= size;
+    return false;
+  }
+  if (s.interval > 1 && ++s.count % s.interval !== 0) return false;
+  return s.probability > s.chances.below(100);
+}
+
 function chosen(attr: fault_attr_name, what: string): boolean {
   if (s.fail_nth > 0 && --s.fail_nth === 0) return true;
   if (s.budget <= 0) return false;
   if (decide("fault", 2, (i) => (i === 0 ? "succeeds" : `${attr} ${what} in ${callers()}`)) === 0) return false;
   s.budget--;
   return true;
-}
-
-/** Functions that say of themselves that a caller copes with their failure. Never changes at run time. */
-const error_injection_list = new Map<string, { readonly fn: (...args: never[]) => unknown; readonly type: string }>();
-
-/** ALLOW_ERROR_INJECTION(fn, ERRNO): only puts the function on the list, which tools may read. File scope. */
-export function ALLOW_ERROR_INJECTION(
-  fn: (...args: never[]) => unknown,
-  type: "ERRNO" | "ERRNO_NULL" | "NULL" | "TRUE",
-): void {
-  error_injection_list.set(fn.name, { fn, type });
-}
-export function within_error_injection_list(fn: (...args: never[]) => unknown): boolean {
-  return error_injection_list.get(fn.name)?.fn === fn;
 }

@@ -3,7 +3,7 @@
  * Pinning user pages. Without the zero page, reserved pages and copies on write: an anonymous page is made at its first
  * touch and stays. Sources: mm/gup.c, include/linux/mmap_lock.h
  */
-import { down_read, down_write, down_write_killable, up_read, up_write } from "../locking/rwsem.ts";
+import { down_read, down_read_trylock, down_write, down_write_killable, up_read, up_write } from "../locking/rwsem.ts";
 import type { Sleeps } from "../sched/types.ts";
 import { type mm_struct, user_page, VM_READ, VM_WRITE } from "./mm_struct.ts";
 import { type page, put_page } from "./page.ts";
@@ -58,6 +58,10 @@ export function unpin_user_pages_dirty_lock(pages: page_slots, npages: number, _
 
 export function mmap_read_lock(mm: mm_struct): Sleeps {
   return down_read(mm.mmap_lock);
+}
+/** @return 1 or 0. Any context */
+export function mmap_read_trylock(mm: mm_struct): number {
+  return down_read_trylock(mm.mmap_lock);
 }
 export function mmap_read_unlock(mm: mm_struct): void {
   up_read(mm.mmap_lock);

@@ -124,7 +124,7 @@ export function kmem_cache_destroy(s: kmem_cache | null): void {
   }
   s.destroyed = true;
   caches.all.delete(s);
-  if (s.usersize > 0) caches.names.delete(s.name);
+  if (s.usersize > 0) caches.names.delete(s.name ?? "");
   bury(s.$mem);
 }
 

@@ -40,6 +40,13 @@ export function vm_insert_page(vma: vm_area_struct, addr: bigint, p: page): numb
   return 0;
 }
 
+/** Takes pages that a driver has mapped out of an area: the next touch faults. @size: bytes. Context: mmap_lock held. */
+export function zap_vma_ptes(vma: vm_area_struct, address: bigint, size: bigint): void {
+  const pages = vma.vm_mm!.$pages;
+  const shift = BigInt(PAGE_SHIFT);
+  for (let number = address >> shift; number < (address + size) >> shift; number++) pages.delete(number);
+}
+
 /** Makes the page at @address be there. @return bits of VM_FAULT_. Context: mmap_lock held. */
 export function* handle_mm_fault(vma: vm_area_struct, address: bigint, need: number): Sleeps<vm_fault_t> {
   if ((vma.vm_flags & BigInt(need)) === 0n) return VM_FAULT_SIGSEGV;

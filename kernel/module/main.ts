@@ -3,7 +3,7 @@
  * Loading and unloading modules. Source: kernel/module/main.c
  *
  * The image of a module is there from the start; loading gives it fresh statics and resolves what it needs from others by the link
- * table. Not here: notifiers, versions, signatures, parameters, taints of the kernel beyond the refusal of GPL-only symbols, and the
+ * table. Not here: notifiers, versions, signatures, taints of the kernel beyond the refusal of GPL-only symbols, and the
  * memory of the code: what runs in a module that is gone is not noticed as such.
  */
 import { BUG_ON } from "#linux/bug.ts";
@@ -33,6 +33,7 @@ import { where_we_are } from "../panic.ts";
 import { LOGLEVEL_WARNING, pr_err, pr_warn, printk } from "../printk.ts";
 import { either } from "../sched/either.ts";
 import { trace_module_add_events, trace_module_remove_events } from "../trace/tracefs.ts";
+import { parse_args } from "./params.ts";
 import { module_put, MODULE_REF_BASE, try_module_get } from "./refcount.ts";
 import { mod_announce, mod_sysfs_setup, mod_sysfs_teardown } from "./sysfs.ts";
 
@@ -223,7 +224,7 @@ function* do_init_module(mod: module): Sleeps<number> {
   return 0;
 }
 
-function* load_module(mod: module): Sleeps<number> {
+function* load_module(mod: module, args: string): Sleeps<number> {
   if (!license_is_gpl_compatible(mod.license))
     pr_warn("%s: module license '%s' taints kernel.\n", mod.name, mod.license || "unspecified");
   let err = yield* add_unformed_module(mod);
@@ -238,7 +239,8 @@ function* load_module(mod: module): Sleeps<number> {
     mutex_unlock(s.module_mutex);
     if (err) break free_unload;
     trace_module_add_events(mod);
-    err = yield* mod_sysfs_setup(mod);
+    err = parse_args(mod.name, args, mod.params);
+    if (!err) err = yield* mod_sysfs_setup(mod);
     if (!err) return yield* do_init_module(mod);
     mod.state = MODULE_STATE_GOING;
     trace_module_remove_events(mod);
@@ -250,12 +252,12 @@ function* load_module(mod: module): Sleeps<number> {
 }
 
 /**
- * finit_module(2), by the module's name: insmod. Process context, may sleep.
+ * finit_module(2), by the module's name: insmod. @args: its parameters. Process context, may sleep.
  * @return 0, -ENOENT if there is no such module or a symbol is missing, -EEXIST if it is loaded, -ENOEXEC, or what its init function returned
  */
-export function* finit_module(name: string): Sleeps<number> {
+export function* finit_module(name: string, args = ""): Sleeps<number> {
   const mod = module_images().get(name);
-  return mod ? yield* load_module(mod) : -ENOENT;
+  return mod ? yield* load_module(mod, args) : -ENOENT;
 }
 
 /** @return 0 and no reference left, or not 0 and nothing changed */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** Parameters of modules: their values as text. Parameters given at load are not there. Source: kernel/params.c */
-import { EINVAL } from "#linux/errno.ts";
+/** Parameters of modules: their values as text. Source: kernel/params.c */
+import { EINVAL, ENOENT, ENOSPC } from "#linux/errno.ts";
 import { kstrtoint, kstrtouint, type parsed } from "../lib/kstrtox.ts";
-import type { kernel_param_ops } from "../modpost.ts";
+import type { kernel_param, kernel_param_ops } from "../modpost.ts";
+import { pr_err, pr_warn } from "../printk.ts";
 
 export type { kernel_param, kernel_param_ops } from "../modpost.ts";
 
@@ -42,4 +43,40 @@ export function param_bool<K extends string>(of: in_struct<K, boolean>, member: 
     return 0;
   };
   return { get: () => (of()[member] ? "Y" : "N"), set };
+}
+
+/** A string of at most `maxlen` bytes with its end. */
+export function param_string<K extends string>(of: in_struct<K, string>, member: K, maxlen: number): kernel_param_ops {
+  const set = (val: string): number => {
+    if (val.length + 1 > maxlen) {
+      pr_err("%s: string doesn't fit in %u chars.\n", member, maxlen - 1);
+      return -ENOSPC;
+    }
+    of()[member] = val;
+    return 0;
+  };
+  return { get: () => of()[member], set };
+}
+
+const dash_to_under = (name: string): string => name.replaceAll("-", "_");
+
+/**
+ * Sets the parameters of a module that is being loaded. @args: "name=value" and so on, with blanks in between
+ * @return 0 or the errno of the first that is refused; one that is not known only gets a line in the log
+ */
+export function parse_args(doing: string, args: string, params: readonly kernel_param[]): number {
+  for (const arg of args.split(/\s+/).filter((word) => word !== "")) {
+    const [, name = "", , val = null] = /^([^=]*)(=(.*))?$/.exec(arg) ?? [];
+    const param = params.find((p) => dash_to_under(p.name) === dash_to_under(name));
+    if (!param) {
+      pr_warn("%s: unknown parameter '%s' ignored\n", doing, name);
+      continue;
+    }
+    const ret = param.ops.set(val ?? "1");
+    if (ret === -ENOENT) pr_err("%s: Unknown parameter `%s'\n", doing, name);
+    else if (ret === -ENOSPC) pr_err("%s: `%s' too large for parameter `%s'\n", doing, val ?? "", name);
+    else if (ret) pr_err("%s: `%s' invalid for parameter `%s'\n", doing, val ?? "", name);
+    if (ret) return ret;
+  }
+  return 0;
 }

@@ -149,9 +149,12 @@ function param_attr_store(attr: module_attribute, mk: module_kobject, buf: strin
 }
 function* module_param_sysfs_setup(mod: module, dirs: module_dirs): Sleeps<number> {
   if (mod.params.length === 0) return 0;
-  const attrs = mod.params.map(({ name, perm }) =>
-    __ATTR(module_attribute, name, perm, param_attr_show, perm & 0o222 ? param_attr_store : null),
-  );
+  // Those without any permission have no file.
+  const attrs = mod.params
+    .filter(({ perm }) => perm !== 0)
+    .map(({ name, perm }) =>
+      __ATTR(module_attribute, name, perm, param_attr_show, perm & 0o222 ? param_attr_store : null),
+    );
   const group = { name: "parameters", attrs: attrs.map((a) => a.attr) };
   const err = yield* sysfs_create_group(dirs.mkobj.kobj, group);
   if (!err) dirs.params = group;

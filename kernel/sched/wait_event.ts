@@ -14,7 +14,9 @@ import {
   prepare_to_wait_event,
   WQ_FLAG_EXCLUSIVE,
 } from "./wait.ts";
-import { TASK_INTERRUPTIBLE, TASK_KILLABLE, TASK_UNINTERRUPTIBLE, type waits_for } from "./task.ts";
+import { spin_lock_irq, spin_unlock_irq } from "../locking/spinlock.ts";
+import type { spinlock_t } from "../../include/linux/spinlock.ts";
+import { TASK_IDLE, TASK_INTERRUPTIBLE, TASK_KILLABLE, TASK_UNINTERRUPTIBLE, type waits_for } from "./task.ts";
 import { schedule_timeout } from "./timeout.ts";
 import { READY, ready, type Sleeps } from "./types.ts";
 
@@ -27,8 +29,10 @@ function* wait_slow(
   state: number,
   timeout: number,
   flags: number,
+  lock: spinlock_t | null,
 ): Sleeps<number> {
-  yield* take_point();
+  // Who holds a spinlock has looked at the condition already, and is not preempted.
+  if (!lock) yield* take_point();
   if (holds()) return timeout || 1;
   let left = timeout;
   const entry = DEFINE_WAIT_FUNC(autoremove_wake_function);
@@ -47,7 +51,9 @@ function* wait_slow(
       yield* finish_wait(wq, entry);
       return left;
     }
+    if (lock) yield* spin_unlock_irq(lock);
     left = yield* schedule_timeout(left, why);
+    if (lock) yield* spin_lock_irq(lock);
   }
   yield* finish_wait(wq, entry);
   return left;
@@ -68,7 +74,7 @@ function slow_wait(
 ): Sleeps<number> | null {
   might_sleep();
   if (!point() && holds()) return null;
-  return slow("wait_event", wait_slow(wq, holds, state, timeout, flags));
+  return slow("wait_event", wait_slow(wq, holds, state, timeout, flags, null));
 }
 
 /** Waits until `holds()`. May sleep. */
@@ -105,4 +111,51 @@ export function wait_event_interruptible_timeout(
 /** As wait_event_timeout(). @return also -ERESTARTSYS if a fatal signal ended the wait */
 export function wait_event_killable_timeout(wq: wait_queue_head, holds: condition, timeout: number): Sleeps<number> {
   return slow_wait(wq, holds, TASK_KILLABLE, timeout) ?? ready(timeout || 1);
+}
+
+/** As wait_event(), by a kernel thread that has nothing else to do: no load, and no hung task. */
+export function wait_event_idle(wq: wait_queue_head, holds: condition): Sleeps {
+  const path = slow_wait(wq, holds, TASK_IDLE, MAX_SCHEDULE_TIMEOUT);
+  return path ? wait_void(path) : READY;
+}
+export function wait_event_idle_exclusive(wq: wait_queue_head, holds: condition): Sleeps {
+  const path = slow_wait(wq, holds, TASK_IDLE, MAX_SCHEDULE_TIMEOUT, WQ_FLAG_EXCLUSIVE);
+  return path ? wait_void(path) : READY;
+}
+/** @timeout: in jiffies. @return as wait_event_timeout() */
+export function wait_event_idle_timeout(wq: wait_queue_head, holds: condition, timeout: number): Sleeps<number> {
+  return slow_wait(wq, holds, TASK_IDLE, timeout) ?? ready(timeout || 1);
+}
+/** @return 0, or -ERESTARTSYS if a fatal signal ended the wait */
+export function wait_event_killable_exclusive(wq: wait_queue_head, holds: condition): Sleeps<number> {
+  const path = slow_wait(wq, holds, TASK_KILLABLE, MAX_SCHEDULE_TIMEOUT, WQ_FLAG_EXCLUSIVE);
+  return path ? wait_for_zero(path) : ready(0);
+}
+
+/**
+ * Waits with a spinlock held, which is given back for as long as the task sleeps: the condition is always looked at with the lock
+ * held. @lock: held by spin_lock_irq(), and again when this is done
+ */
+export function wait_event_lock_irq(wq: wait_queue_head, holds: condition, lock: spinlock_t): Sleeps {
+  if (holds()) return READY;
+  return wait_void(wait_slow(wq, holds, TASK_UNINTERRUPTIBLE, MAX_SCHEDULE_TIMEOUT, 0, lock));
+}
+/** The same. @return 0, or -ERESTARTSYS if a signal ended the wait */
+export function wait_event_interruptible_lock_irq(
+  wq: wait_queue_head,
+  holds: condition,
+  lock: spinlock_t,
+): Sleeps<number> {
+  if (holds()) return ready(0);
+  return wait_for_zero(wait_slow(wq, holds, TASK_INTERRUPTIBLE, MAX_SCHEDULE_TIMEOUT, 0, lock));
+}
+/** The same for at most `timeout` jiffies. @return as wait_event_interruptible_timeout() */
+export function wait_event_interruptible_lock_irq_timeout(
+  wq: wait_queue_head,
+  holds: condition,
+  lock: spinlock_t,
+  timeout: number,
+): Sleeps<number> {
+  if (holds()) return ready(timeout || 1);
+  return wait_slow(wq, holds, TASK_INTERRUPTIBLE, timeout, 0, lock);
 }

@@ -129,6 +129,7 @@ export function gfn_to_hva(kvm: kvm, gfn: bigint): bigint {
   return slot ? slot.userspace_addr + ((gfn - slot.base_gfn) << 12n) : KVM_HVA_ERR_BAD;
 }
 EXPORT_SYMBOL_GPL(gfn_to_hva);
+/** @inline */
 export const kvm_is_error_hva = (addr: bigint): boolean => addr === KVM_HVA_ERR_BAD;
 
 /* A slot comes, or goes when its size is 0; moving one is refused. */

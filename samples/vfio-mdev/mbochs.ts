@@ -184,7 +184,9 @@ const VBE_DISPI_INDEX_XRES = 0x1;
 const VBE_DISPI_INDEX_YRES = 0x2;
 const VBE_DISPI_INDEX_BPP = 0x3;
 const VBE_DISPI_INDEX_ENABLE = 0x4;
+const VBE_DISPI_INDEX_BANK = 0x5;
 const VBE_DISPI_INDEX_VIRT_WIDTH = 0x6;
+const VBE_DISPI_INDEX_VIRT_HEIGHT = 0x7;
 const VBE_DISPI_INDEX_X_OFFSET = 0x8;
 const VBE_DISPI_INDEX_Y_OFFSET = 0x9;
 const VBE_DISPI_INDEX_VIDEO_MEMORY_64K = 0xa;
@@ -287,19 +289,19 @@ class val_u32 extends bytestruct("u32", { v: b32() }) {}
 class val_u16 extends bytestruct("u16", { v: b16() }) {}
 class val_u8 extends bytestruct("u8", { v: b8() }) {}
 
-const vbe_name_list = [
-  "id",
-  "xres",
-  "yres",
-  "bpp",
-  "enable",
-  "bank",
-  "virt-width",
-  "virt-height",
-  "x-offset",
-  "y-offset",
-  "video-mem",
-];
+const vbe_name_list: Readonly<Record<number, string>> = {
+  [VBE_DISPI_INDEX_ID]: "id",
+  [VBE_DISPI_INDEX_XRES]: "xres",
+  [VBE_DISPI_INDEX_YRES]: "yres",
+  [VBE_DISPI_INDEX_BPP]: "bpp",
+  [VBE_DISPI_INDEX_ENABLE]: "enable",
+  [VBE_DISPI_INDEX_BANK]: "bank",
+  [VBE_DISPI_INDEX_VIRT_WIDTH]: "virt-width",
+  [VBE_DISPI_INDEX_VIRT_HEIGHT]: "virt-height",
+  [VBE_DISPI_INDEX_X_OFFSET]: "x-offset",
+  [VBE_DISPI_INDEX_Y_OFFSET]: "y-offset",
+  [VBE_DISPI_INDEX_VIDEO_MEMORY_64K]: "video-mem",
+};
 
 function vbe_name(index: number): string {
   return vbe_name_list[index] ?? "(invalid)";

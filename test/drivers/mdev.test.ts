@@ -98,7 +98,7 @@ test.serial("what user space sees of types and devices", (t) => {
     [],
   ]);
   t.deepEqual(
-    lines.filter((l) => /VFIO|MDEV|iommu/.test(l)),
+    lines.filter((l) => /VFIO|MDEV|iommu group/.test(l)),
     [
       "VFIO - User Level meta-driver version: 0.3",
       "tiny tiny: MDEV: Registered",

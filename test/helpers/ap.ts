@@ -6,7 +6,9 @@ import { close, open, type Opened, UUID } from "./ccw.ts";
 import { addGroup, closeVm, createVm, type Vm } from "./kvm.ts";
 
 /** boot({ ap }): two CEX7 and three domains, of which vfio_ap will get adapters 5 and 6 with domains 4 and 0x2b. */
-export const AP_MACHINE = { ap: { adapters: [{ id: 5 }, { id: 6 }], domains: [4, 0x2b, 0x47], control_domains: [4, 5] } };
+export const AP_MACHINE = {
+  ap: { adapters: [{ id: 5 }, { id: 6 }], domains: [4, 0x2b, 0x47], control_domains: [4, 5] },
+};
 
 const MODULES = ["vfio", "vfio_iommu_type1", "mdev", "kvm", "vfio_ap"] as const;
 
@@ -54,7 +56,11 @@ export type MatrixFile =
 export function assign(u: user_process, file: MatrixFile, what: number | string, uuid = UUID): Sleeps<number> {
   return u.sysfs_write(`/sys/bus/mdev/devices/${uuid}/${file}`, String(what));
 }
-export function* show(u: user_process, file: "control_domains" | "guest_matrix" | "matrix", uuid = UUID): Sleeps<string> {
+export function* show(
+  u: user_process,
+  file: "control_domains" | "guest_matrix" | "matrix",
+  uuid = UUID,
+): Sleeps<string> {
   const { ret, text } = yield* u.sysfs_read(`/sys/bus/mdev/devices/${uuid}/${file}`);
   return ret < 0 ? String(ret) : text.trimEnd().replaceAll("\n", " ");
 }

@@ -50,7 +50,14 @@ export function delGroup(u: user_process, vm: Vm, group: number): Sleeps<number>
 }
 
 /** Guest memory in a slot; a size of 0 takes the slot away. */
-export function* setMemory(u: user_process, vm: Vm, slot: number, gpa: bigint, size: bigint, at: bigint): Sleeps<number> {
+export function* setMemory(
+  u: user_process,
+  vm: Vm,
+  slot: number,
+  gpa: bigint,
+  size: bigint,
+  at: bigint,
+): Sleeps<number> {
   const arg = yield* u.alloc(4096);
   u.poke_u32(arg, slot);
   u.poke_u64(arg + 8n, gpa);

@@ -38,6 +38,16 @@ import {
   spinlock_t,
 } from "#linux/spinlock.ts";
 import {
+  DEFINE_SEQLOCK,
+  read_seqbegin,
+  read_seqretry,
+  SEQCNT_ZERO,
+  write_seqcount_begin,
+  write_seqcount_end,
+  write_seqlock,
+  write_sequnlock,
+} from "#linux/seqlock.ts";
+import {
   lockdep_assert_held,
   lockdep_set_novalidate_class,
   lockdep_sys_exit,
@@ -567,4 +577,60 @@ test.serial("atomic_t", (t) => {
   t.is(atomic_add_return(5, v), 5);
   t.deepEqual([atomic_cmpxchg(v, 4, 9), atomic_cmpxchg(v, 5, 9), atomic_read(v)], [5, 5, 9]);
   t.is(new rw_semaphore().readers, 0);
+});
+
+const counted = { seq: DEFINE_SEQLOCK("seq"), a: 0, b: 0, torn: 0, reads: 0, again: 0 };
+function* seq_writer(): Sleeps {
+  for (let i = 0; i < 3; i++) {
+    yield* write_seqlock(counted.seq);
+    counted.a++;
+    yield* cond_resched();
+    counted.b++;
+    write_sequnlock(counted.seq);
+    yield* cond_resched();
+  }
+}
+function* seq_reader(): Sleeps {
+  for (let i = 0; i < 3; i++) {
+    let seq: number;
+    let seen: [number, number];
+    let tries = 0;
+    do {
+      seq = yield* read_seqbegin(counted.seq);
+      const a = counted.a;
+      yield* cond_resched();
+      seen = [a, counted.b];
+      if (tries++) counted.again++;
+    } while (read_seqretry(counted.seq, seq));
+    counted.reads++;
+    if (seen[0] !== seen[1]) counted.torn++;
+  }
+}
+test.serial("seqlock: readers never see half of a write, under every schedule", (t) => {
+  let again = 0;
+  underSchedules(
+    300,
+    () => {
+      Object.assign(counted, { seq: DEFINE_SEQLOCK("seq"), a: 0, b: 0, torn: 0, reads: 0, again: 0 });
+      spawn("writer", seq_writer());
+      spawn("reader", seq_reader());
+      spawn("other", seq_writer());
+    },
+    ({ seed, outcome, titles }) => {
+      t.deepEqual([outcome, ...titles], ["done"], `seed ${seed}`);
+      t.deepEqual([counted.a, counted.b, counted.torn, counted.reads], [6, 6, 0, 3]);
+      again += counted.again;
+    },
+  );
+  t.true(again > 0, "somebody had to read again");
+});
+function* writes_preemptible(): Sleeps {
+  const s = SEQCNT_ZERO("s");
+  write_seqcount_begin(s);
+  write_seqcount_end(s);
+  yield* cond_resched();
+}
+test.serial("planted: a sequence counter is written with preemption on", (t) => {
+  const { titles } = planted(writes_preemptible);
+  t.deepEqual(titles, ["WARNING: lockdep_assert_preemption_disabled"]);
 });

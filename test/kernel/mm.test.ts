@@ -8,7 +8,9 @@ import {
   fault_points,
   make_it_fail,
   set_fail_nth,
+  setup_fault_attr,
 } from "../../kernel/lib/fault-inject.ts";
+import { fei_inject, fei_remove } from "../../kernel/fail_function.ts";
 import { data_sections } from "../../kernel/boot.ts";
 import { kmemleak_scan, live_objects } from "../../kernel/mm/kmemleak.ts";
 import {
@@ -22,7 +24,7 @@ import {
   VM_READ,
 } from "../../kernel/mm/mm_struct.ts";
 import { live_memory, kmalloc_size_roundup } from "../../kernel/mm/slab.ts";
-import { EFAULT } from "#linux/errno.ts";
+import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM } from "#linux/errno.ts";
 import { msleep } from "#linux/delay.ts";
 import {
   GFP_DMA,
@@ -382,4 +384,95 @@ function* userCopies(at: bigint, readOnly: bigint, results: unknown[]): Sleeps {
 
 test("the data sections are the roots", (t) => {
   t.true(data_sections().length > 5);
+});
+
+/** Ten calls of a function that allows it, then ten allocations: a digit for each, 1 for a failure. */
+function fate(arm: () => void): string {
+  boot();
+  arm();
+  spawn("init", faults.twenty_chances());
+  run();
+  return faults.s.fate;
+}
+const ALL = { all_tasks: true } as const;
+const BOTH = { ...ALL, attrs: ["failslab", "fail_function"] } as const;
+const NONE = "0".repeat(20);
+
+test.serial("fault injection: probability, interval, times and space", (t) => {
+  t.is(
+    fate(() => setup_fault_attr({ probability: 0 }, ALL)),
+    NONE,
+  );
+  t.is(
+    fate(() => setup_fault_attr({ probability: 100 }, ALL)),
+    "00000000001111111111",
+  );
+  t.is(
+    fate(() => setup_fault_attr({ probability: 100, times: 3 }, ALL)),
+    "00000000001110000000",
+  );
+  t.is(
+    fate(() => setup_fault_attr({ probability: 100, interval: 4 }, ALL)),
+    "00000000000001000100",
+  );
+  // An item has 64 bytes in its cache.
+  t.is(
+    fate(() => setup_fault_attr({ probability: 100, space: 150 }, ALL)),
+    "00000000000011111111",
+  );
+  t.is(
+    fate(() => setup_fault_attr({ probability: 100 })),
+    NONE,
+    "nobody is marked",
+  );
+  const halves = [1, 2, 3].map((seed) => fate(() => setup_fault_attr({ probability: 50, seed }, ALL)));
+  t.is(new Set(halves).size, 3, "other seeds, other failures");
+  t.is(
+    fate(() => setup_fault_attr({ probability: 50, seed: 2 }, ALL)),
+    halves[1] ?? "",
+    "and the same ones again",
+  );
+});
+
+test.serial("fault injection: functions that allow it return the error", (t) => {
+  const inject = (retval: number): void => {
+    t.is(fei_inject("no_such_function", -ENOMEM), -EINVAL);
+    t.is(fei_inject("may_fail", retval), 0);
+    t.is(fei_inject("may_fail", retval), -EBUSY);
+    setup_fault_attr({ probability: 100, times: 4 }, BOTH);
+  };
+  t.is(
+    fate(() => inject(-ENOMEM)),
+    "11110000000000000000",
+  );
+  t.like(fault_injections()[0], { attr: "fail_function", what: "may_fail", nth: 1 });
+  t.is(fei_remove("may_fail"), 0);
+  t.is(fei_remove("may_fail"), -ENOENT);
+  t.is(
+    fate(() => inject(7)),
+    "11110000000000000000",
+    "what is no errno becomes -EINVAL",
+  );
+  t.is(
+    fate(() => {
+      fei_inject("should_failslab", -ENOMEM);
+      setup_fault_attr({ probability: 100, times: 2 }, { ...ALL, attrs: ["fail_function"] });
+    }),
+    "00000000001100000000",
+  );
+  // Each call in turn, until a run is free of faults.
+  const runs: string[] = [];
+  for (let n = 1; ; n++) {
+    runs.push(
+      fate(() => {
+        fei_inject("may_fail", -ENOMEM);
+        set_fail_nth(n, BOTH);
+      }),
+    );
+    if (fault_injections().length === 0) break;
+  }
+  t.deepEqual(
+    runs,
+    Array.from({ length: 21 }, (_, i) => NONE.slice(0, i) + (i < 20 ? "1" : "") + NONE.slice(i + 1)),
+  );
 });

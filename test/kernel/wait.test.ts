@@ -13,6 +13,8 @@ import {
   wait_for_completion,
   wait_for_completion_interruptible,
   wait_for_completion_interruptible_timeout,
+  wait_for_completion_io,
+  wait_for_completion_io_timeout,
   wait_for_completion_killable,
   wait_for_completion_killable_timeout,
   wait_for_completion_timeout,
@@ -28,9 +30,13 @@ import {
   prepare_to_wait_exclusive,
   remove_wait_queue,
   wait_event,
+  wait_event_idle_timeout,
   wait_event_interruptible,
+  wait_event_interruptible_lock_irq,
+  wait_event_interruptible_lock_irq_timeout,
   wait_event_interruptible_timeout,
   wait_event_killable,
+  wait_event_lock_irq,
   wait_event_timeout,
   wait_queue_entry,
   waitqueue_active,
@@ -40,7 +46,7 @@ import {
   wake_up_nr,
   wake_up_poll,
 } from "#linux/wait.ts";
-import { DEFINE_SPINLOCK, spin_lock, spin_unlock } from "#linux/spinlock.ts";
+import { DEFINE_SPINLOCK, spin_lock, spin_lock_irq, spin_unlock, spin_unlock_irq } from "#linux/spinlock.ts";
 import { msleep, msleep_interruptible } from "#linux/delay.ts";
 import {
   cond_resched,
@@ -85,6 +91,10 @@ function* note(path: Sleeps<number | void>): Sleeps {
   const ret = yield* path;
   w.trail.push(`${String(ret)} at ${jiffies()}`);
 }
+/** For what must not begin before the task does. */
+function* notes(wait: () => Sleeps<number>): Sleeps {
+  yield* note(wait());
+}
 function* later(ms: number, what: () => Spins | void): Sleeps {
   if (ms) yield* msleep(ms);
   const more = what();
@@ -94,6 +104,9 @@ type Event = "complete" | "signal" | "kill" | "nothing";
 // The helper's msleep(20) ends in jiffy 3: two ticks and the one that has begun.
 const COMPLETIONS: readonly [string, (x: completion) => Sleeps<number | void>, Event, string][] = [
   ["plain", wait_for_completion, "complete", "undefined at 3"],
+  ["io", wait_for_completion_io, "complete", "undefined at 3"],
+  ["io_timeout", (x) => wait_for_completion_io_timeout(x, 10), "complete", "7 at 3"],
+  ["io_timeout", (x) => wait_for_completion_io_timeout(x, 10), "nothing", "0 at 10"],
   ["timeout", (x) => wait_for_completion_timeout(x, 10), "complete", "7 at 3"],
   ["timeout", (x) => wait_for_completion_timeout(x, 10), "nothing", "0 at 10"],
   ["timeout, signalled", (x) => wait_for_completion_timeout(x, 10), "kill", "0 at 10"],
@@ -316,6 +329,65 @@ test.serial("wait_event: no wake-up is lost, under every schedule", (t) => {
     },
   );
 });
+
+/** Takes one of what there is, which the lock protects. */
+function* takes_under_lock(): Sleeps {
+  yield* spin_lock_irq(w.lock);
+  yield* wait_event_lock_irq(w.wq, () => w.count > 0, w.lock);
+  w.count--;
+  w.trail.push("taken");
+  yield* spin_unlock_irq(w.lock);
+}
+function* gives_under_lock(): Sleeps {
+  for (let i = 0; i < 3; i++) {
+    yield* spin_lock_irq(w.lock);
+    w.count++;
+    yield* spin_unlock_irq(w.lock);
+    yield* wake_up_all(w.wq);
+  }
+}
+test.serial("wait_event_lock_irq: the condition is looked at with the lock held, under every schedule", (t) => {
+  underSchedules(
+    300,
+    () => {
+      fresh();
+      for (let i = 0; i < 3; i++) spawn("takes", takes_under_lock());
+      spawn("gives", gives_under_lock());
+    },
+    ({ seed, outcome, titles }) => {
+      t.deepEqual([outcome, ...titles], ["done"], `seed ${seed}`);
+      t.deepEqual([w.count, w.trail.length, w.wq.head.length], [0, 3, 0]);
+    },
+  );
+});
+function* waits_locked(timeout: number): Sleeps<number> {
+  yield* spin_lock_irq(w.lock);
+  const left =
+    timeout > 0
+      ? yield* wait_event_interruptible_lock_irq_timeout(w.wq, () => w.flag, w.lock, timeout)
+      : yield* wait_event_interruptible_lock_irq(w.wq, () => w.flag, w.lock);
+  yield* spin_unlock_irq(w.lock);
+  return left;
+}
+for (const [name, wait, want, silent] of [
+  ["interruptible_lock_irq", () => waits_locked(0), "-512 at 3", true],
+  ["interruptible_lock_irq_timeout", () => waits_locked(2), "0 at 2", true],
+  ["idle, for ever so long", () => wait_event_idle_timeout(w.wq, () => w.flag, 100_000), "0 at 100000", true],
+  ["timeout, for ever so long", () => wait_event_timeout(w.wq, () => w.flag, 100_000), "0 at 100000", false],
+] as const) {
+  test.serial(`wait_event ${name}`, (t) => {
+    boot();
+    fresh();
+    const waiter = spawn("waiter", notes(wait));
+    spawn(
+      "helper",
+      later(20, () => signal(waiter, false)),
+    );
+    t.is(run(), "done");
+    t.deepEqual(w.trail, [want]);
+    t.is(found().length === 0, silent, "idle sleep is no hung task");
+  });
+}
 
 function* exclusive(name: string): Sleeps {
   const wait = DEFINE_WAIT();

@@ -7,6 +7,8 @@ import { join, resolve } from "node:path";
 import test from "ava";
 import { type Group, interleave, median, type Row, type Subject } from "../../tools/klab/bench/group.ts";
 import { showBench } from "../../tools/klab/commands/bench.ts";
+import type { Share } from "../../tools/klab/source/inventory.ts";
+import { LEFT_OUT } from "../../tools/klab/source/left-out.ts";
 import { main } from "../../tools/klab/main.ts";
 import { ROOT } from "../../tools/klab/paths.ts";
 import { Terminal } from "../../tools/klab/terminal.ts";
@@ -105,11 +107,24 @@ test("--json gives one document", async (t) => {
 
   const ports = await klab("ports", "--json");
   const { files } = JSON.parse(ports.out) as {
-    files: { c: string; ts: string | null; functions: { have: number; missing: string[] } }[];
+    files: {
+      c: string;
+      ts: string | null;
+      functions: Share;
+      members: Share;
+      macros: Share;
+      enumerators: Share;
+    }[];
   };
   t.true(files.length > 40);
-  t.deepEqual(Object.keys(files[0] ?? {}), ["c", "ts", "functions", "members", "macros", "enumerators"]);
+  t.deepEqual(Object.keys(files[0] ?? {}), ["c", "ts", "functions", "members", "macros", "enumerators", "leftOut"]);
   t.is(ports.code, files.every((f) => f.ts !== null && f.functions.missing.length === 0) ? ports.code : 1);
+  // What is left out has a reason, is a name of the C file, and is not there after all.
+  for (const [c, reasons] of Object.entries(LEFT_OUT)) {
+    const file = files.find((f) => f.c === c);
+    const absent = file ? [file.functions, file.members, file.macros, file.enumerators].flatMap((s) => s.leftOut) : [];
+    t.deepEqual(Object.fromEntries(absent.map((l) => [l.name, l.why])), reasons, c);
+  }
 });
 
 test("bench: a row says what was promised, and the exit code whether it was kept", async (t) => {

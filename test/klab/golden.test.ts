@@ -69,6 +69,7 @@ const X86: readonly X86Trace[] = [
     differing: ["3 dmesg", "280 ret", "280 errname", "280 out"],
   },
   { file: "mdev-sysfs.jsonl", differing: ["8 dmesg"] },
+  { file: "type1.jsonl" },
   {
     file: "mtty.jsonl",
     reports: [

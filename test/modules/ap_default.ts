@@ -22,7 +22,12 @@ const default_probe = (_dev: ap_device): Sleeps<number> => ready_int(0);
 const default_remove = (_dev: ap_device): Sleeps => READY;
 
 const s = per_boot(() => ({
-  driver: initialise(new ap_driver(), { flags: AP_DRIVER_FLAG_DEFAULT, ids, probe: default_probe, remove: default_remove }),
+  driver: initialise(new ap_driver(), {
+    flags: AP_DRIVER_FLAG_DEFAULT,
+    ids,
+    probe: default_probe,
+    remove: default_remove,
+  }),
 }));
 
 function* ap_default_init(): Sleeps<number> {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** A module full of memory mistakes, one in each function, for the tests of the sanitizers. */
+import { ALLOW_ERROR_INJECTION, error_injection } from "#linux/fault-inject.ts";
 import { on_stack } from "#linux/kasan.ts";
 import {
   kfree,
@@ -36,7 +37,12 @@ export class item extends struct("item", {
 export class region extends bytestruct("region", { cmd: b32(), ret: b32() }) {}
 
 const { per_boot } = kbuild(import.meta.url);
-export const s = per_boot(() => ({ kept: null as item | null, cache: null as kmem_cache<item> | null, seen: 0 }));
+export const s = per_boot(() => ({
+  kept: null as item | null,
+  cache: null as kmem_cache<item> | null,
+  seen: 0,
+  fate: "",
+}));
 
 export function* use_after_free(): Sleeps {
   const p = kzalloc(item, GFP_KERNEL)!;
@@ -176,5 +182,24 @@ export function* three_allocations(): Sleeps {
   if (b) s.seen++;
   kfree(b);
   kfree(a);
+  yield* READY;
+}
+
+export function may_fail(n: number): number {
+  const retval = error_injection(may_fail);
+  if (retval !== null) return retval;
+  s.seen += n;
+  return 0;
+}
+ALLOW_ERROR_INJECTION(may_fail, "ERRNO");
+/** What ten calls and ten allocations gave: a digit for each, 1 for a failure. */
+export function* twenty_chances(): Sleeps {
+  s.fate = "";
+  for (let i = 0; i < 10; i++) s.fate += may_fail(1) < 0 ? "1" : "0";
+  for (let i = 0; i < 10; i++) {
+    const p = kzalloc(item, GFP_KERNEL);
+    s.fate += p ? "0" : "1";
+    kfree(p);
+  }
   yield* READY;
 }

@@ -26,10 +26,19 @@ const IMPORT =
 
 const texts = new Map<string, { text: string; next: readonly string[] }>();
 
+/** What looks like an import may be one in a string, of a file that is not there. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
 function read(path: string): { text: string; next: readonly string[] } {
   let found = texts.get(path);
   if (!found) {
-    const text = readFileSync(path, "utf8");
+    const text = textOf(path);
     const next = [...text.matchAll(IMPORT)].map((m) => resolve(dirname(path), m[1] ?? m[2] ?? ""));
     texts.set(path, (found = { text, next }));
   }
@@ -37,16 +46,16 @@ function read(path: string): { text: string; next: readonly string[] } {
 }
 
 /** Names the content of files and of all that they import, directly or not. */
-export function contentOf(...paths: readonly string[]): string {
+export function contentOf(first: string, ...others: readonly string[]): string {
   const seen = new Set<string>();
-  const todo = [...paths];
+  const todo = [first, ...others];
   for (let path = todo.pop(); path !== undefined; path = todo.pop()) {
     if (seen.has(path)) continue;
     seen.add(path);
     todo.push(...read(path).next);
   }
   const hash = createHash("sha256").update(process.version);
-  for (const path of [...seen].sort()) hash.update(`\0${relative(ROOT, path)}\0${read(path).text}`);
+  for (const path of [...seen].sort()) hash.update(`\0${relative(dirname(first), path)}\0${read(path).text}`);
   return hash.digest("hex");
 }
 
@@ -55,19 +64,19 @@ const RUNNERS = [resolve(import.meta.dirname, "thread.mjs"), resolve(ROOT, "pack
 const keys = new Map<string, string>();
 
 /** @dir: of the state; @file: of test/series/ or test/scenarios/ */
-function pathOf(dir: string, file: string): string {
+function pathOf(dir: string, file: string, folder: string): string {
   let key = keys.get(file);
   if (key === undefined) keys.set(file, (key = contentOf(file, ...RUNNERS)));
   const name = createHash("sha256")
     .update(`${basename(dir)}\0${key}`)
     .digest("hex")
     .slice(0, 40);
-  return join(FOLDER, `${name}.json`);
+  return join(folder, `${name}.json`);
 }
 
 /** What is known; null if nothing is. */
-export function knownResults(dir: string, file: string): FileResults | null {
-  const path = pathOf(dir, file);
+export function knownResults(dir: string, file: string, folder: string = FOLDER): FileResults | null {
+  const path = pathOf(dir, file, folder);
   try {
     const results = JSON.parse(readFileSync(path, "utf8")) as FileResults;
     const now = new Date();
@@ -79,24 +88,28 @@ export function knownResults(dir: string, file: string): FileResults | null {
 }
 
 /** Keeps results. A cache that cannot be written only means that all of it is done again the next time. */
-export function keepResults(dir: string, file: string, results: FileResults): void {
-  const path = pathOf(dir, file);
+export function keepResults(dir: string, file: string, results: FileResults, folder: string = FOLDER): void {
+  const path = pathOf(dir, file, folder);
   const making = `${path}.${process.pid}-${randomBytes(4).toString("hex")}`;
   try {
-    mkdirSync(FOLDER, { recursive: true });
+    mkdirSync(folder, { recursive: true });
     writeFileSync(making, JSON.stringify(results));
     renameSync(making, path);
   } catch {
-    rmSync(making, { force: true });
+    try {
+      rmSync(making, { force: true });
+    } catch {
+      // Nor is there anything to remove.
+    }
   }
 }
 
 /** Forgets what nobody asked for in a long time. */
-export function forgetOldResults(): void {
+export function forgetOldResults(folder: string = FOLDER): void {
   try {
-    for (const name of readdirSync(FOLDER)) {
-      const age = Date.now() - (statSync(join(FOLDER, name), { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-      if (age > KEEP_MS) rmSync(join(FOLDER, name), { force: true });
+    for (const name of readdirSync(folder)) {
+      const age = Date.now() - (statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+      if (age > KEEP_MS) rmSync(join(folder, name), { force: true });
     }
   } catch {
     // There is nothing yet.

@@ -157,6 +157,7 @@ export class ap_driver extends struct("ap_driver", {
   on_scan_complete: fn<(new_config_info: ap_config_info | null, old_config_info: ap_config_info | null) => Sleeps>(),
 }) {}
 
+/** @inline */
 export function to_ap_drv(drv: device_driver | null): ap_driver {
   return container_of(drv, ap_driver, "driver");
 }
@@ -166,6 +167,7 @@ export class ap_device extends struct("ap_device", {
   device_type: int(),
 }) {}
 
+/** @inline */
 export function to_ap_dev(dev: device): ap_device {
   return container_of(dev, ap_device, "device");
 }
@@ -181,6 +183,7 @@ export class ap_card extends struct("ap_card", {
   chkstop: bool(),
 }) {}
 
+/** @inline */
 export function to_ap_card(dev: device): ap_card {
   return container_of(to_ap_dev(dev), ap_card, "ap_dev");
 }
@@ -197,6 +200,7 @@ export class ap_queue extends struct("ap_queue", {
   last_err_rc: int(),
 }) {}
 
+/** @inline */
 export function to_ap_queue(dev: device): ap_queue {
   return container_of(to_ap_dev(dev), ap_queue, "ap_dev");
 }
@@ -247,7 +251,7 @@ function ap_queues(): hashtable {
   return ap_bus.ap_queues.queues;
 }
 
-/** Bit `nr` of a word, counted from the left. */
+/** Bit `nr` of a word, counted from the left. @inline */
 export function ap_test_bit(word: number, nr: number): boolean {
   return (word & (0x80000000 >>> nr)) !== 0;
 }

@@ -48,6 +48,12 @@ class mdev_type_attribute extends struct("mdev_type_attribute", {
   show: fn<(mtype: mdev_type, attr: mdev_type_attribute, buf: sysfs_buf) => sysfs_result>(),
   store: fn<(mtype: mdev_type, attr: mdev_type_attribute, buf: string, count: number) => sysfs_result>(),
 }) {}
+type show_fn = NonNullable<mdev_type_attribute["show"]>;
+type store_fn = NonNullable<mdev_type_attribute["store"]>;
+const MDEV_TYPE_ATTR_RO = (name: string, show: show_fn): mdev_type_attribute =>
+  __ATTR(mdev_type_attribute, name, 0o444, show, null);
+const MDEV_TYPE_ATTR_WO = (name: string, store: store_fn): mdev_type_attribute =>
+  __ATTR(mdev_type_attribute, name, 0o200, null, store);
 const to_mdev_type_attr = (attr: attribute): mdev_type_attribute => container_of(attr, mdev_type_attribute, "attr");
 
 function* mdev_type_attr_show(kobj: kobject, __attr: attribute, buf: sysfs_buf): Sleeps<number> {
@@ -90,17 +96,17 @@ function* create_store(mtype: mdev_type, _attr: mdev_type_attribute, buf: string
 
   return count;
 }
-const mdev_type_attr_create = __ATTR(mdev_type_attribute, "create", 0o200, null, create_store);
+const mdev_type_attr_create = MDEV_TYPE_ATTR_WO("create", create_store);
 
 function device_api_show(mtype: mdev_type, _attr: mdev_type_attribute, buf: sysfs_buf): number {
   return sysfs_emit(buf, "%s\n", mtype.parent!.mdev_driver!.device_api);
 }
-const mdev_type_attr_device_api = __ATTR(mdev_type_attribute, "device_api", 0o444, device_api_show, null);
+const mdev_type_attr_device_api = MDEV_TYPE_ATTR_RO("device_api", device_api_show);
 
 function name_show(mtype: mdev_type, _attr: mdev_type_attribute, buf: sysfs_buf): number {
   return buf.write(0, sprintf("%s\n", mtype.pretty_name ? mtype.pretty_name : mtype.sysfs_name));
 }
-const mdev_type_attr_name = __ATTR(mdev_type_attribute, "name", 0o444, name_show, null);
+const mdev_type_attr_name = MDEV_TYPE_ATTR_RO("name", name_show);
 
 function* available_instances_show(mtype: mdev_type, _attr: mdev_type_attribute, buf: sysfs_buf): Sleeps<number> {
   const drv = mtype.parent!.mdev_driver!;
@@ -108,18 +114,12 @@ function* available_instances_show(mtype: mdev_type, _attr: mdev_type_attribute,
   if (drv.get_available) return sysfs_emit(buf, "%u\n", yield* either(drv.get_available(mtype)));
   return sysfs_emit(buf, "%u\n", atomic_read(mtype.parent!.available_instances));
 }
-const mdev_type_attr_available_instances = __ATTR(
-  mdev_type_attribute,
-  "available_instances",
-  0o444,
-  available_instances_show,
-  null,
-);
+const mdev_type_attr_available_instances = MDEV_TYPE_ATTR_RO("available_instances", available_instances_show);
 
 function description_show(mtype: mdev_type, _attr: mdev_type_attribute, buf: sysfs_buf): sysfs_result {
   return mtype.parent!.mdev_driver!.show_description!(mtype, buf);
 }
-const mdev_type_attr_description = __ATTR(mdev_type_attribute, "description", 0o444, description_show, null);
+const mdev_type_attr_description = MDEV_TYPE_ATTR_RO("description", description_show);
 
 const mdev_types_core_attrs: readonly attribute[] = [
   mdev_type_attr_create.attr,

@@ -892,6 +892,9 @@ export const PCI_DOE_DATA_OBJECT_DISC_REQ_3_INDEX = 0x000000ff;
 export const PCI_DOE_DATA_OBJECT_DISC_RSP_3_VID = 0x0000ffff;
 export const PCI_DOE_DATA_OBJECT_DISC_RSP_3_PROTOCOL = 0x00ff0000;
 export const PCI_DOE_DATA_OBJECT_DISC_RSP_3_NEXT_INDEX = 0xff000000;
+export const HT_3BIT_CAP_MASK = 0xe0;
+export const HT_CAP_SIZEOF_LONG = 28;
+export const HT_CAP_SIZEOF_SHORT = 24;
 
 export const PCI_EXT_CAP_ID = (header: number): number => header & 0x0000ffff;
 export const PCI_EXT_CAP_VER = (header: number): number => (header >>> 16) & 0xf;

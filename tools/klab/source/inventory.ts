@@ -2,6 +2,7 @@
 /** What of each C file is in its port, by name, against the inventory of the C files. */
 import { portOf } from "../paths.ts";
 import type { Tree } from "../states/tree.ts";
+import { FILES_LEFT_OUT, LEFT_OUT } from "./left-out.ts";
 import { portName } from "./port-name.ts";
 import { type Summary, summaryOf } from "./summary.ts";
 
@@ -22,9 +23,15 @@ export interface HeaderLayout {
   readonly constants: Readonly<Record<string, number | string>>;
 }
 
+export interface LeftOut {
+  readonly name: string;
+  readonly why: string;
+}
 export interface Share {
   readonly have: number;
   readonly missing: readonly string[];
+  /** Not there, and not missed. */
+  readonly leftOut: readonly LeftOut[];
 }
 export interface Port {
   readonly c: string;
@@ -34,12 +41,24 @@ export interface Port {
   readonly members: Share;
   readonly macros: Share;
   readonly enumerators: Share;
+  /** Why there is no such file and will be none. */
+  readonly leftOut: string | null;
 }
 
-function share(names: readonly string[] | undefined, there: (name: string) => boolean): Share {
+type Reasons = Readonly<Record<string, string>>;
+
+function share(names: readonly string[] | undefined, there: (name: string) => boolean, reasons: Reasons): Share {
   const all = names ?? [];
-  const missing = all.filter((name) => !there(portName(name)));
-  return { have: all.length - missing.length, missing };
+  const absent = all.filter((name) => !there(portName(name)));
+  const missing = absent.filter((name) => reasons[name] === undefined);
+  return {
+    have: all.length - absent.length,
+    missing,
+    leftOut: absent.flatMap((name) => {
+      const why = reasons[name];
+      return why === undefined ? [] : [{ name, why }];
+    }),
+  };
 }
 
 /** Include guards, which a module needs none of. */
@@ -64,16 +83,19 @@ export function portsOf(tree: Tree, inventory: Readonly<Record<string, CFile>>):
     const summary = summaryOf(text);
     const members = new Set(summary.structMembers);
     const constant = (name: string): boolean => mentions(summary, text, name);
+    const reasons = LEFT_OUT[c] ?? {};
     return {
       c,
       ts: tree.has(ts) ? ts : null,
-      functions: share(file.functions, (name) => summary.declared.get(name)?.kind === "function"),
-      members: share(file.members?.map(withoutAnonymous), (name) => members.has(name)),
+      functions: share(file.functions, (name) => summary.declared.get(name)?.kind === "function", reasons),
+      members: share(file.members?.map(withoutAnonymous), (name) => members.has(name), reasons),
       macros: share(
         file.macros?.filter((name) => !GUARD.test(name)),
         constant,
+        reasons,
       ),
-      enumerators: share(file.enumerators, constant),
+      enumerators: share(file.enumerators, constant, reasons),
+      leftOut: FILES_LEFT_OUT[c] ?? null,
     };
   });
 }

@@ -36,7 +36,7 @@ const program = (header: string, lines: readonly string[]): string =>
     `#include <${header}>`,
     'static void text(const char *n, const char *v) { printf("t %s %s\\n", n, v); }',
     'static void number(const char *n, unsigned long long v) { printf("c %s %llu\\n", n, v); }',
-    'static void word(const char *n, unsigned v) { number(n, v); }',
+    "static void word(const char *n, unsigned v) { number(n, v); }",
     "#define SHOW(x) _Generic((x) + 0, char *: text, const char *: text, int: word, default: number)(#x, x)",
     "int main(void)",
     "{",

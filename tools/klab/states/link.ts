@@ -16,22 +16,25 @@ export interface NeededSymbol {
 /** By module. */
 export type LinkTable = Readonly<Record<string, readonly NeededSymbol[]>>;
 
-/** Only code that is linked apart counts: the mock kernel in kernel/ is always there. */
+/** Only code that is linked apart counts: of the mock kernel in kernel/, that is what is a module; the rest is always there. */
 const LINKED = /^(drivers|samples|test\/modules)\//;
 
+/** Module of each file that belongs to one. */
+type Owners = ReadonlyMap<string, string>;
+
 /** The functions that need linking when `found` is used: itself, or what it uses if it is an inline of a header. */
-function linkedBy(tree: Tree, found: Definition | null, seen: Set<string>): Definition[] {
+function linkedBy(tree: Tree, owner: Owners, found: Definition | null, seen: Set<string>): Definition[] {
   if (found?.kind !== "function" || seen.has(`${found.file}\0${found.name}`)) return [];
   seen.add(`${found.file}\0${found.name}`);
-  if (LINKED.test(found.file) && !found.inline) return [found];
+  if ((LINKED.test(found.file) || owner.has(found.file)) && !found.inline) return [found];
   if (!found.file.startsWith("include/") && !found.inline) return [];
   const { declared, imports } = summaryOf(tree.get(found.file) ?? "");
   return [...new Set(found.text.split(" "))].flatMap((word) => {
     const from = imports.get(word);
     const target = from ? fileOf(found.file, from.from) : null;
-    if (from && target !== null) return linkedBy(tree, definitionOf(tree, target, from.imported), seen);
+    if (from && target !== null) return linkedBy(tree, owner, definitionOf(tree, target, from.imported), seen);
     const beside = declared.get(word);
-    return beside ? linkedBy(tree, { ...beside, file: found.file, name: word }, seen) : [];
+    return beside ? linkedBy(tree, owner, { ...beside, file: found.file, name: word }, seen) : [];
   });
 }
 
@@ -48,7 +51,7 @@ export function linkTable(tree: Tree, kbuild: Kbuild): LinkTable {
         if (target === null) continue;
         const wanted = imported === "*" ? (summary.members.get(local) ?? []) : [imported];
         for (const symbol of wanted) {
-          for (const found of linkedBy(tree, definitionOf(tree, target, symbol), new Set())) {
+          for (const found of linkedBy(tree, owner, definitionOf(tree, target, symbol), new Set())) {
             const home = owner.get(found.file) ?? null;
             if (home !== name) needed.set(found.name, { symbol: found.name, from: home });
           }

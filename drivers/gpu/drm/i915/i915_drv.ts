@@ -79,11 +79,14 @@ class drm_i915_private_base extends struct("drm_i915_private", {
 }) {}
 export class drm_i915_private extends drm_i915_private_base {}
 
+/** @inline */
 export const to_gt = (i915: drm_i915_private): intel_gt => i915.gt0;
 
+/** @inline */
 export function kdev_to_i915(kdev: device): drm_i915_private | null {
   return dev_get_drvdata<drm_i915_private>(kdev);
 }
+/** @inline */
 export const IS_BROADWELL = (i915: drm_i915_private): boolean => i915.graphics_ver === 8;
-/** The one that is here; it is not told from the other devices of its generation. */
+/** The one that is here; it is not told from the other devices of its generation. @inline */
 export const IS_SKYLAKE = (i915: drm_i915_private): boolean => i915.graphics_ver === 9;

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** What the search for schedules costs and saves, side by side with fast-check's scheduler on the same model. */
+import { join } from "node:path";
+import fc from "fast-check";
+import { loadBundle } from "./bundle.ts";
+import { type Effort, type Group, interleave, median, type Row } from "./group.ts";
+import type * as schedules from "./schedules.ts";
+
+type Schedules = typeof schedules;
+
+const TASKS = 4;
+const ON = { kcsan: true, stacks: false };
+const OFF = { checkers: false };
+const QUIET = { stacks: false };
+
+/** The model once more, for a scheduler of promises: two tasks at a lock, twice, and who comes last; three points for each task. */
+async function withPromises(s: fc.Scheduler): Promise<void> {
+  const point = (): Promise<unknown> => s.schedule(Promise.resolve());
+  const pairs = Array.from({ length: TASKS / 2 }, () => ({ count: 2, owner: null as object | null, freed: false }));
+  const worker = async (shared: (typeof pairs)[number]): Promise<void> => {
+    const me = {};
+    await point();
+    // Nobody is taken off inside: the lock is free whenever somebody comes.
+    shared.owner = me;
+    shared.owner = null;
+    await point();
+    shared.owner = me;
+    const last = --shared.count === 0;
+    shared.owner = null;
+    await point();
+    if (last) shared.freed = true;
+  };
+  const all = Promise.all(pairs.flatMap((shared) => [worker(shared), worker(shared)]));
+  await s.waitAll();
+  await all;
+  if (!pairs.every(({ freed }) => freed)) throw new Error("the model ended otherwise than it should");
+}
+async function walkWithPromises(times: number): Promise<void> {
+  await fc.assert(fc.asyncProperty(fc.scheduler(), withPromises), { numRuns: times, seed: 1 });
+}
+
+/** Both take turns. @return executions a second of the processor: the kernel's model, fast-check's, and the ratio */
+async function besideFastCheck(
+  { walk }: Schedules,
+  { quick, step }: Effort,
+): Promise<{ ours: number; theirs: number; ratio: number }> {
+  const rounds = quick ? 3 : 11;
+  const [mine, yours] = quick ? [500, 100] : [3000, 400];
+  const ours: number[] = [];
+  const theirs: number[] = [];
+  const timed = async (times: number, work: () => unknown): Promise<number> => {
+    const start = process.cpuUsage();
+    await work();
+    const { user, system } = process.cpuUsage(start);
+    return (times * 1e6) / (user + system);
+  };
+  for (let round = 0; round <= rounds; round++) {
+    step("beside fast-check");
+    const a = await timed(mine, () => walk("pairs", TASKS, mine, ON));
+    const b = await timed(yours, () => walkWithPromises(yours));
+    // The first round warms both up.
+    if (round === 0) continue;
+    ours.push(a);
+    theirs.push(b);
+  }
+  return { ours: median(ours), theirs: median(theirs), ratio: median(ours.map((a, i) => a / (theirs[i] ?? NaN))) };
+}
+
+const count = (name: string, value: number | null, most?: number): Row => ({
+  name,
+  value: value ?? NaN,
+  unit: "executions",
+  ratio: null,
+  against: null,
+  bound: most === undefined ? null : { of: "value", at: "most", limit: most },
+});
+
+async function measure(effort: Effort): Promise<Row[]> {
+  const { quick, step } = effort;
+  const s = (await loadBundle(join(import.meta.dirname, "schedules.ts"))) as Schedules;
+  const most = quick ? 2000 : 50_000;
+  step("executions to exhaust");
+  const reduced = s.exhaust("pairs", TASKS, "sleep", most, QUIET);
+  const all = s.estimate("pairs", TASKS, quick ? 300 : 3000);
+  const rows: Row[] = [
+    count(`to exhaust ${TASKS} tasks and 12 points, reduced`, reduced, 200),
+    { ...count("the same without reduction, estimated", all), ratio: all / (reduced ?? NaN), against: "reduced" },
+  ];
+  for (const model of ["locked", "independent"] as const)
+    for (const tasks of [2, 3, 4, 5]) {
+      step(`${tasks} tasks, ${model}`);
+      // What has nothing to do with each other has one order that matters.
+      const limit = model === "independent" ? 1 : undefined;
+      const name = `to exhaust ${tasks} ${model === "locked" ? "tasks at one lock" : "independent tasks"}`;
+      rows.push(count(name, s.exhaust(model, tasks, "sleep", most, QUIET), limit));
+    }
+  const { ns } = interleave(
+    [
+      { name: "on", run: (times) => repeat(times, () => s.exhaust("pairs", TASKS, "sleep", most, ON)), times: 1 },
+      { name: "off", run: (times) => repeat(times, () => s.exhaust("pairs", TASKS, "sleep", most, OFF)), times: 1 },
+    ],
+    effort,
+  );
+  for (const how of ["on", "off"])
+    rows.push({
+      name: `searched with reduction, checkers ${how}`,
+      value: ((reduced ?? NaN) * 1e9) / (ns.get(how) ?? NaN),
+      unit: "1/s",
+      ratio: null,
+      against: null,
+      bound: null,
+    });
+  const { ours, theirs, ratio } = await besideFastCheck(s, effort);
+  const perSecond = { unit: "1/s", ratio: null, against: null, bound: null };
+  return [
+    ...rows,
+    { name: "fast-check's scheduler", value: theirs, ...perSecond },
+    {
+      name: "random walks, all checkers on",
+      value: ours,
+      unit: "1/s",
+      ratio,
+      against: "fast-check's scheduler",
+      bound: { of: "ratio", at: "least", limit: 10 },
+    },
+  ];
+}
+function repeat(times: number, work: () => unknown): void {
+  for (let i = 0; i < times; i++) work();
+}
+
+export const explore: Group = {
+  name: "explore",
+  summary: "schedules of a model of 4 tasks and 12 points: how many have to be tried, and how fast",
+  measure,
+};
