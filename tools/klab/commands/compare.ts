@@ -3,8 +3,8 @@
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { makePages, PAGES } from "../compare/docs.ts";
-import { BOOT, compareScenario, type ScenarioDiff } from "../compare/scenario-diff.ts";
-import { scenarioLines } from "../compare/show.ts";
+import { BOOT, compareScenario, type ScenarioDiff, summary } from "../compare/scenario-diff.ts";
+import { objectLines, scenarioLines } from "../compare/show.ts";
 import { InputError } from "../errors.ts";
 import type { ExitCode, Shell } from "../main.ts";
 import { ROOT } from "../paths.ts";
@@ -43,10 +43,15 @@ async function compareStates(terminal: Terminal, one: string, two: string, ids: 
     progress.end();
     for (const line of scenarioLines(diff, [state1.name, state2.name], paint)) terminal.line(line);
   }
+  const all = summary(found);
+  if (all.objects.length > 0) {
+    terminal.line(paint.head("Who allocates and frees what, in all of them"));
+    for (const line of objectLines(all.objects, paint)) terminal.line(line);
+  }
   const differing = found.filter((d) => !d.same).length;
   terminal.line(`${differing} of ${found.length} scenarios differ between ${state1.name} and ${state2.name}`);
   if (left.length > 0) terminal.line(`not compared unless named, as they take minutes: ${left.join(", ")}`);
-  terminal.document({ scenarios: found });
+  terminal.document({ scenarios: found, summary: all });
   return differing > 0 ? 1 : 0;
 }
 
