@@ -4,14 +4,13 @@
  * last, and every allocated object which contexts have been in it. Source: kernel/kcsan/core.c, for what it means; Linux
  * finds its races by stalling one side, here the order itself is looked at.
  */
-import { per_boot_books } from "../boot.ts";
 import { access, type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
 import { is_bytes, kasan_check_range, member_range, watch_accesses } from "../mm/kasan.ts";
 import { type mem_object, STATIC_MEMORY } from "../mm/object.ts";
 import { smp_processor_id } from "../sched/task.ts";
 import { capture_stack, type stack_frame } from "../stacktrace.ts";
 import { marking } from "./marked.ts";
-import { type context, current_context, kcsan, ordered_before } from "./order.ts";
+import { type context, current_context, kcsan, kcsan_forget_order, ordered_before } from "./order.ts";
 import { report_race, report_unordered_free } from "./report.ts";
 
 /** One access, as far as a report wants to know. */
@@ -64,14 +63,16 @@ const KEPT = 8;
 const STACK_DEPTH = 10;
 const FREE_STACK_DEPTH = 28;
 
-const s = per_boot_books(() => ({
+const empty_books = () => ({
   members: new WeakMap<kobj_memory, Map<string, memory_access[]>>(),
   bytes: new WeakMap<ArrayBufferLike, Map<number, memory_access[]>>(),
   /** Last access of each context to an allocated object. */
   visitors: new WeakMap<mem_object, Map<number, memory_access>>(),
   /** An access is being looked at: what that touches is nobody's. */
   busy: false,
-}));
+});
+/** As in order.ts. */
+let s = empty_books();
 
 const is_primitive = new Map<unknown, boolean>();
 function primitive(object: kobj_memory): boolean {
@@ -240,6 +241,8 @@ export function kcsan_check_free(mem: mem_object): void {
 export function kcsan_init(on: boolean): void {
   if (!on && !kcsan.on) return;
   kcsan.on = on;
+  s = empty_books();
+  kcsan_forget_order();
   if (on) watch_accesses(check_member, check_range);
   else watch_accesses(null);
 }

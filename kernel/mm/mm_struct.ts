@@ -74,6 +74,8 @@ class mm_fields extends struct("mm_struct", {
   $areas: opaque<vm_area_struct[]>(() => []),
   /** By page number. */
   $pages: opaque<Map<bigint, page>>(() => new Map()),
+  /** What VM_PFNMAP areas map, by page number: page frames that have no struct page. */
+  $pfns: opaque<Map<bigint, bigint>>(() => new Map(), 0),
   $next: opaque<bigint>(() => MMAP_BASE),
 }) {}
 export class mm_struct extends mm_fields {}
@@ -108,6 +110,7 @@ export function mmput(mm: mm_struct): void {
   if (--mm.mm_users > 0) return;
   for (const p of mm.$pages.values()) put_page(p);
   mm.$pages.clear();
+  mm.$pfns.clear();
   mm.$areas = [];
   s.spaces.splice(s.spaces.indexOf(mm), 1);
   mmdrop(mm);
@@ -172,6 +175,7 @@ export function munmap(mm: mm_struct, start: bigint, length: number): vm_area_st
     for (let at = vma.vm_start; at < vma.vm_end; at += PAGE) {
       const p = mm.$pages.get(at >> BigInt(PAGE_SHIFT));
       mm.$pages.delete(at >> BigInt(PAGE_SHIFT));
+      mm.$pfns.delete(at >> BigInt(PAGE_SHIFT));
       if (p) put_page(p);
     }
   }
