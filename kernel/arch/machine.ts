@@ -19,6 +19,7 @@ import type { Sleeps } from "../sched/types.ts";
 import { captured_stacks } from "../stacktrace.ts";
 import { clock, NSEC_PER_SEC } from "../time/clock.ts";
 import { advance_clock, run_expired } from "../time/timer.ts";
+import { type module_provenance, set_module_provenance } from "../module/provenance.ts";
 import { run_initcalls } from "../init.ts";
 import { board, type board_name } from "./arm64/board.ts";
 import { kconfig } from "./kconfig.ts";
@@ -39,6 +40,8 @@ export interface boot_options {
   readonly schedule?: schedule;
   /** Look for data races: every access is recorded, which costs. Changes nothing else. Default false. */
   readonly kcsan?: boolean;
+  /** Whose the modules are. Default: the kernel's own, about which nothing is said. */
+  readonly modules?: module_provenance;
   /** CONFIG_BUG_ON_DATA_CORRUPTION. Default false: a run that goes on finds more. */
   readonly bug_on_data_corruption?: boolean;
   /** False switches all checkers off, and the stacks with them: for measuring what they cost. Default true. */
@@ -89,6 +92,7 @@ export function boot(options: boot_options = {}): outcome {
   kconfig.CONFIG_FSL_MC_BUS = arch === "arm64";
   ap_power_on(options.ap ?? null);
   kconfig.CONFIG_BUG_ON_DATA_CORRUPTION = options.bug_on_data_corruption ?? false;
+  set_module_provenance(options.modules);
   set_pci_plan(options.pci ?? []);
   limits.max_steps = options.max_steps ?? 2_000_000;
   limits.max_seconds = options.max_seconds ?? 3600;
@@ -100,7 +104,8 @@ export function boot(options: boot_options = {}): outcome {
   kcsan_init(options.kcsan === true);
   if (options.faults) arm_faults(options.faults, { all_tasks: true });
   // With all that may go wrong from outside, so may what user space hands in.
-  if (options.faults && options.outside) arm_faults(options.faults, { attrs: ["failslab", "fail_usercopy", "fail_function"] });
+  if (options.faults && options.outside)
+    arm_faults(options.faults, { attrs: ["failslab", "fail_usercopy", "fail_function"] });
   // Initcalls run before there is anything to interfere with.
   set_schedule(options.schedule ?? run_to_block);
   footprint_init(options.schedule?.watcher ?? null);
