@@ -263,6 +263,22 @@ test.serial("user space sends commands through the container's portal, and gets 
   t.deepEqual(reports, []);
 });
 
+test.serial("the registers of an object are mapped, the portal of a container is not", (t) => {
+  const reports = inUserSpace(function* (u) {
+    yield* loadModules(u, DPRC);
+    yield* bind(u, DPRC);
+    for (const d of [DPRC, DPIO]) {
+      const opened = yield* open(u, d);
+      const addr = yield* u.mmap(0x10000, 3, 1, opened.device, 0n);
+      // No model is behind it: a bus without an answer reads ones.
+      say(addr > 0n ? [...(yield* u.load_bytes(addr, 4)).bytes] : addr);
+      yield* close(u, opened);
+    }
+  });
+  t.deepEqual(seen, [BigInt(-EINVAL), [255, 255, 255, 255]]);
+  t.deepEqual(reports, []);
+});
+
 test.serial("unbinding the container waits for who has an object open", (t) => {
   const reports = inUserSpace(function* (u) {
     yield* loadModules(u, DPRC);
