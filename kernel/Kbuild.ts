@@ -46,6 +46,7 @@ export const modules: readonly kbuild_module[] = [
     name: "vfio_pci_core",
     files: [
       "drivers/vfio/pci/vfio_pci_core.ts",
+      "drivers/vfio/pci/vfio_pci_intrs.ts",
       "drivers/vfio/pci/vfio_pci_config.ts",
       "drivers/vfio/pci/vfio_pci_priv.ts",
     ],

@@ -309,6 +309,7 @@ const s = per_boot(() => {
 });
 /** `&amba_bustype` */
 export const amba_bustype = (): bus_type => s.amba_bustype;
+EXPORT_SYMBOL_GPL(amba_bustype);
 
 function* amba_init(): Sleeps<number> {
   if (!kconfig.CONFIG_ARM_AMBA) return 0;

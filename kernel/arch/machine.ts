@@ -40,6 +40,8 @@ export interface boot_options {
   readonly schedule?: schedule;
   /** Look for data races: every access is recorded, which costs. Changes nothing else. Default false. */
   readonly kcsan?: boolean;
+  /** Keep the stacks of accesses to these only, by the name that a report gives after `member:`. Default: of all. */
+  readonly kcsan_stacks_of?: ReadonlySet<string>;
   /** CONFIG_BUG_ON_DATA_CORRUPTION. Default false: a run that goes on finds more. */
   readonly bug_on_data_corruption?: boolean;
   /** False switches all checkers off, and the stacks with them: for measuring what they cost. Default true. */
@@ -101,7 +103,7 @@ export function boot(options: boot_options = {}): outcome {
   create_task("swapper/0", run_initcalls(), PF_KTHREAD);
   const up = run();
   // What was done up to here is before everything else.
-  kcsan_init(options.kcsan === true);
+  kcsan_init(options.kcsan === true, options.kcsan_stacks_of);
   if (options.faults) arm_faults(options.faults, { all_tasks: true });
   // With all that may go wrong from outside, so may what user space hands in.
   if (options.faults && options.outside)

@@ -336,7 +336,14 @@ const cases: readonly Case[] = [
     name: "what is open outlives its device",
     program: removedWhileOpen,
     before: [addTell],
-    said: ["open refcnt=2", `5 ${-ENOENT} ${-ENXIO}`, "console,full,null,tell/,zero one", "flush", "release -", "refcnt=0"],
+    said: [
+      "open refcnt=2",
+      `5 ${-ENOENT} ${-ENXIO}`,
+      "console,full,null,tell/,zero one",
+      "flush",
+      "release -",
+      "refcnt=0",
+    ],
   },
   { name: "empty directories of /dev go", program: justLs, before: [addTell, removeAllNodes], said: ["false"] },
   {

@@ -2,10 +2,10 @@
 /** Resets of devices that Linux has none for: a PL330, which can be told to fail, and the demo device. */
 import { EIO } from "#linux/errno.ts";
 import { kbuild } from "#linux/module.ts";
-import type { Sleeps } from "#linux/types.ts";
+import { initialise, type Sleeps } from "#linux/types.ts";
 import {
   __vfio_platform_register_reset,
-  vfio_platform_reset_node_of,
+  vfio_platform_reset_node,
   vfio_platform_unregister_reset,
 } from "../../drivers/vfio/platform/vfio_platform_private.ts";
 
@@ -21,7 +21,11 @@ function reset(): number {
 
 const COMPATS = ["arm,pl330", "klab,vfio-demo"];
 for (const compat of COMPATS) MODULE_ALIAS(`vfio-reset:${compat}`);
-const s = per_boot(() => ({ nodes: COMPATS.map((compat) => vfio_platform_reset_node_of(THIS_MODULE, compat, reset)) }));
+const s = per_boot(() => ({
+  nodes: COMPATS.map((compat) =>
+    initialise(new vfio_platform_reset_node(), { owner: THIS_MODULE, compat, of_reset: reset }),
+  ),
+}));
 
 function* init(): Sleeps<number> {
   for (const node of s.nodes) yield* __vfio_platform_register_reset(node);

@@ -36,8 +36,8 @@ const named = (...alternatives: string[]): Pick<Naming, "format" | "custom"> => 
 /** A leading `$` marks a member that the C struct does not have. */
 const SNAKE = "[_$]*[a-z][a-z0-9_]*";
 const UPPER = "_*[A-Z]([A-Z0-9_]|v[0-9])*";
-/** Words of either kind: dev_WARN, VFIO_TYPE1v2_IOMMU; but no camelCase. */
-const MIXED = "[_$]*(([a-z0-9]+|[A-Z0-9]+(v[0-9]+)?)(_+|$))+";
+/** Words of either kind: dev_WARN, VFIO_TYPE1v2_IOMMU, PCI_D3hot; but no camelCase. */
+const MIXED = "[_$]*(([a-z0-9]+|[A-Z0-9]+(v[0-9]+|hot|cold)?)(_+|$))+";
 const LANGUAGE =
   "^(toString|toJSON|ownKeys|(get|set)PrototypeOf|getOwnPropertyDescriptor|(define|delete)Property|isExtensible|preventExtensions)$";
 const COLOURS = "Spins|Sleeps|CpuPoint|SleepPoint";

@@ -23,7 +23,7 @@ import {
   dev_is_fsl_mc,
   fsl_mc_allocate_irqs,
   fsl_mc_cleanup_irq_pool,
-  fsl_mc_device,
+  type fsl_mc_device,
   fsl_mc_driver,
   fsl_mc_driver_register,
   fsl_mc_driver_unregister,

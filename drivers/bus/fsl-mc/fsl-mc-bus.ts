@@ -170,7 +170,7 @@ const s = per_boot(() => {
   });
   initialise(fsl_mc_bus_driver.driver, { name: "fsl_mc_bus", of_match_table: fsl_mc_bus_match_table });
   return {
-    mc_version: { major: 0, minor: 0, revision: 0 } as fsl_mc_version,
+    mc_version: { major: 0, minor: 0, revision: 0 },
     mc_portal_base_phys_addr: 0n,
     fsl_mc_bus_type: initialise(new bus_type(), {
       name: "fsl-mc",
@@ -187,6 +187,7 @@ const s = per_boot(() => {
 });
 /** `&fsl_mc_bus_type` */
 export const fsl_mc_bus_type = (): bus_type => s.fsl_mc_bus_type;
+EXPORT_SYMBOL_GPL(fsl_mc_bus_type);
 
 function fsl_mc_bus_match(dev: device, drv: device_driver): number {
   const mc_dev = to_fsl_mc_device(dev);
@@ -462,14 +463,14 @@ function* get_dprc_attr(mc_io: fsl_mc_io, container_id: number, attr: dprc_attri
 
   let error = yield* dprc_open(mc_io, 0, container_id, dprc_handle);
   if (error < 0) {
-    dev_err(mc_io.dev!, "dprc_open() failed: %d\n", error);
+    dev_err(mc_io.dev, "dprc_open() failed: %d\n", error);
     return error;
   }
 
   common_cleanup: {
     error = yield* dprc_get_attributes(mc_io, 0, dprc_handle.value, attr);
     if (error < 0) {
-      dev_err(mc_io.dev!, "dprc_get_attributes() failed: %d\n", error);
+      dev_err(mc_io.dev, "dprc_get_attributes() failed: %d\n", error);
       break common_cleanup;
     }
 

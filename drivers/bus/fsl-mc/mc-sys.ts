@@ -18,7 +18,7 @@ import {
 import { kbuild } from "#linux/export.ts";
 import {
   type fsl_mc_command,
-  fsl_mc_io,
+  type fsl_mc_io,
   FSL_MC_IO_ATOMIC_CONTEXT_PORTAL,
   mc_cmd_hdr_read_token,
 } from "#linux/fsl/mc.ts";
@@ -112,7 +112,7 @@ function mc_read_response(portal: iomem, resp: fsl_mc_command): number {
 
 function timed_out(mc_io: fsl_mc_io, cmd: fsl_mc_command): void {
   dev_dbg(
-    mc_io.dev!,
+    mc_io.dev,
     "MC command timed out (portal: %#llx, dprc handle: %#x, command: %#x)\n",
     mc_io.portal_phys_addr,
     mc_cmd_hdr_read_token(cmd),
@@ -189,7 +189,7 @@ export function* mc_send_command(mc_io: fsl_mc_io, cmd: fsl_mc_command): Sleeps<
 
     if (status.value !== MC_CMD_STATUS_OK) {
       dev_dbg(
-        mc_io.dev!,
+        mc_io.dev,
         "MC command failed: portal: %#llx, dprc handle: %#x, command: %#x, status: %s (%#x)\n",
         mc_io.portal_phys_addr,
         mc_cmd_hdr_read_token(cmd),

@@ -3,7 +3,7 @@
  * What all drivers that give PCI devices to user space have in common.
  *
  * Not here yet: reading, writing and mapping regions, interrupts of the device and ioeventfds; what user space asks of these
- * is answered with -ENOTTY and a line in the log. The request and error eventfds are not there either, as they come with interrupts.
+ * is answered with -ENOTTY and a line in the log.
  */
 import { aperture_remove_conflicting_pci_devices } from "#linux/aperture.ts";
 import { WARN_ON } from "#linux/bug.ts";
@@ -147,7 +147,7 @@ import { down_write, down_write_trylock, init_rwsem, up_write } from "#linux/rws
 import { either } from "#linux/sched.ts";
 import { GFP_KERNEL, GFP_KERNEL_ACCOUNT, kasprintf, kcalloc, kfree, krealloc, kzalloc } from "#linux/slab.ts";
 import { spin_lock_init } from "#linux/spinlock.ts";
-import { u32_at } from "#linux/string.ts";
+import { memdup_user, u32_at } from "#linux/string.ts";
 import {
   cast_to,
   container_of,
@@ -185,6 +185,7 @@ import {
   vfio_info_cap,
   vfio_info_cap_shift,
   vfio_register_group_dev,
+  vfio_set_irqs_validate_and_prepare,
   vfio_unregister_group_dev,
 } from "#linux/vfio.ts";
 import {
@@ -218,6 +219,9 @@ import {
   VFIO_IRQ_INFO_EVENTFD,
   VFIO_IRQ_INFO_MASKABLE,
   VFIO_IRQ_INFO_NORESIZE,
+  vfio_irq_set,
+  VFIO_IRQ_SET_ACTION_TRIGGER,
+  VFIO_IRQ_SET_DATA_NONE,
   VFIO_PCI_BAR0_REGION_INDEX,
   VFIO_PCI_BAR5_REGION_INDEX,
   VFIO_PCI_CONFIG_REGION_INDEX,
@@ -250,6 +254,7 @@ import {
   vfio_pci_init_perm_bits,
   vfio_pci_uninit_perm_bits,
 } from "./vfio_pci_config.ts";
+import { vfio_pci_set_irqs_ioctl } from "./vfio_pci_intrs.ts";
 import { not_there_yet, vfio_pci_is_vga } from "./vfio_pci_priv.ts";
 
 const { per_boot, module_init, module_exit, EXPORT_SYMBOL_GPL, MODULE_LICENSE } = kbuild(import.meta.url);
@@ -647,7 +652,8 @@ export function* vfio_pci_core_disable(vdev: vfio_pci_core_device): Sleeps {
   // No more DMA
   pci_clear_master(pdev);
 
-  // Interrupts would be torn down here, and ioeventfds: there are none yet.
+  yield* vfio_pci_set_irqs_ioctl(vdev, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, vdev.irq_type, 0, 0, null);
+
   vdev.virq_disabled = false;
 
   for (let i = 0; i < vdev.num_regions; i++) yield* either(vdev.region!.at(i).ops!.release(vdev, vdev.region!.at(i)));
@@ -1004,6 +1010,34 @@ function* vfio_pci_ioctl_get_irq_info(vdev: vfio_pci_core_device, arg: bigint): 
   return (yield* copy_to_user(arg, info, minsz)) ? -EFAULT : 0;
 }
 
+function* vfio_pci_ioctl_set_irqs(vdev: vfio_pci_core_device, arg: bigint): Sleeps<number> {
+  const minsz = offsetofend(vfio_irq_set, "count");
+  const hdr = new vfio_irq_set();
+  let data: kbuf | null = null;
+  const data_size = { value: 0 };
+
+  if (yield* copy_from_user(hdr, arg, minsz)) return -EFAULT;
+
+  const max = vfio_pci_get_irq_count(vdev, hdr.index);
+
+  let ret = vfio_set_irqs_validate_and_prepare(hdr, max, VFIO_PCI_NUM_IRQS, data_size);
+  if (ret) return ret;
+
+  if (data_size.value) {
+    data = yield* memdup_user(arg + BigInt(minsz), data_size.value);
+    if (IS_ERR(data)) return PTR_ERR(data);
+  }
+
+  yield* mutex_lock(vdev.igate);
+
+  ret = yield* vfio_pci_set_irqs_ioctl(vdev, hdr.flags, hdr.index, hdr.start, hdr.count, data);
+
+  mutex_unlock(vdev.igate);
+  kfree(data);
+
+  return ret;
+}
+
 function* vfio_pci_ioctl_reset(vdev: vfio_pci_core_device, _arg: bigint): Sleeps<number> {
   if (!vdev.reset_works) return -EINVAL;
 
@@ -1154,7 +1188,7 @@ export function* vfio_pci_core_ioctl(core_vdev: vfio_device, cmd: number, arg: b
     case VFIO_DEVICE_RESET:
       return yield* vfio_pci_ioctl_reset(vdev, arg);
     case VFIO_DEVICE_SET_IRQS:
-      return not_there_yet(vdev, "VFIO_DEVICE_SET_IRQS");
+      return yield* vfio_pci_ioctl_set_irqs(vdev, arg);
     default:
       return -ENOTTY;
   }

@@ -12,7 +12,6 @@ import {
   bool,
   embed,
   fn,
-  initialise,
   int,
   opaque,
   ptr,
@@ -83,6 +82,7 @@ class vfio_platform_device_base extends struct("vfio_platform_device", {
 }) {}
 export class vfio_platform_device extends vfio_platform_device_base {}
 
+/** What vfio_platform_register_reset() of C makes a static of the module: here the module has one itself. */
 export class vfio_platform_reset_node extends struct("vfio_platform_reset_node", {
   link: embed(() => list_head),
   compat: str(),
@@ -90,20 +90,12 @@ export class vfio_platform_reset_node extends struct("vfio_platform_reset_node",
   of_reset: fn<vfio_platform_reset_fn_t>(),
 }) {}
 
-/** The node that vfio_platform_register_reset() of C makes a static of the module, which has to do that itself here. */
-export function vfio_platform_reset_node_of(
-  owner: module | null,
-  compat: string,
-  of_reset: vfio_platform_reset_fn_t,
-): vfio_platform_reset_node {
-  return initialise(new vfio_platform_reset_node(), { owner, compat, of_reset });
-}
-
 export {
   __vfio_platform_register_reset,
   vfio_platform_close_device,
   vfio_platform_init_common,
   vfio_platform_ioctl,
+  vfio_platform_mmap,
   vfio_platform_open_device,
   vfio_platform_read,
   vfio_platform_release_common,

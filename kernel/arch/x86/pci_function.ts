@@ -40,7 +40,8 @@ import {
   PCI_VENDOR_ID,
 } from "#uapi/linux/pci_regs.ts";
 
-const PCI_D3hot = 3;
+/** The lowest power state in which a function answers. */
+const D3HOT = 3;
 /** Command bits that can be set: I/O, memory, master, parity, SERR and INTx off. */
 const COMMAND_WRITABLE = 0x0547;
 
@@ -199,7 +200,7 @@ export class pci_function {
       this.config.setUint8(at, (this.config.getUint8(at) & ~mask) | (byte & mask));
     }
     // Coming back from D3hot is a reset, unless the function says that it is none.
-    if (pm_at !== undefined && state === PCI_D3hot && this.#power_state() === 0) {
+    if (pm_at !== undefined && state === D3HOT && this.#power_state() === 0) {
       if (!(this.config.getUint16(pm_at + PCI_PM_CTRL, true) & PCI_PM_CTRL_NO_SOFT_RESET)) this.reset();
     }
     if (express_at !== undefined && this.config.getUint16(express_at + PCI_EXP_DEVCTL, true) & PCI_EXP_DEVCTL_BCR_FLR) {

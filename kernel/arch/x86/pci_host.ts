@@ -13,7 +13,7 @@ import {
 import { per_boot } from "../../boot.ts";
 import { early_initcall } from "../../init.ts";
 import { pci_firmware, type pci_node } from "./pci_firmware.ts";
-import { pci_function } from "./pci_function.ts";
+import { type function_model, pci_function } from "./pci_function.ts";
 import { type pci_model_name, pci_models } from "./pci_models.ts";
 
 /** A device in a slot of a bus; `behind`: what is on the bus behind a bridge. */
@@ -21,7 +21,8 @@ export interface pci_plan {
   readonly slot: number;
   /** Default 0. */
   readonly func?: number;
-  readonly device: pci_model_name;
+  /** One of pci_models by name, or another. */
+  readonly device: pci_model_name | function_model;
   readonly behind?: readonly pci_plan[];
 }
 
@@ -64,7 +65,7 @@ export function set_pci_plan(devices: readonly pci_plan[]): void {
 const s = per_boot(() => ({ root: [] as pci_node[] }));
 
 function build({ slot, func = 0, device, behind = [] }: pci_plan): pci_node {
-  const made = new pci_function(pci_models[device]);
+  const made = new pci_function(typeof device === "string" ? pci_models[device] : device);
   const node: pci_node = { devfn: (slot << 3) | func, func: made, behind: behind.map(build) };
   made.on_bus_reset = () => node.behind.forEach((n) => n.func.reset());
   return node;

@@ -3,11 +3,11 @@
 import { ENOMEM } from "#linux/errno.ts";
 import { type iomem, ioremap, readl, writel } from "#linux/io.ts";
 import { kbuild } from "#linux/module.ts";
-import type { Sleeps } from "#linux/types.ts";
+import { initialise, type Sleeps } from "#linux/types.ts";
 import {
   __vfio_platform_register_reset,
   type vfio_platform_device,
-  vfio_platform_reset_node_of,
+  vfio_platform_reset_node,
   vfio_platform_unregister_reset,
 } from "../vfio_platform_private.ts";
 
@@ -62,7 +62,11 @@ function vfio_platform_calxedaxgmac_reset(vdev: vfio_platform_device): number {
 const COMPAT = "calxeda,hb-xgmac";
 MODULE_ALIAS(`vfio-reset:${COMPAT}`);
 const s = per_boot(() => ({
-  node: vfio_platform_reset_node_of(THIS_MODULE, COMPAT, vfio_platform_calxedaxgmac_reset),
+  node: initialise(new vfio_platform_reset_node(), {
+    owner: THIS_MODULE,
+    compat: COMPAT,
+    of_reset: vfio_platform_calxedaxgmac_reset,
+  }),
 }));
 function* vfio_platform_calxedaxgmac_reset_module_init(): Sleeps<number> {
   yield* __vfio_platform_register_reset(s.node);
