@@ -47,7 +47,12 @@ function frame(called: string | null, where: string | null, at: readonly [number
   const source = where === null ? null : file_of(where);
   const name = source && called?.replace(/ \[as .*\]$/, "").replace(/^.*[. ]/, "");
   if (!source || !name || name === "next") return null;
-  return { name, ...source, line: at && where !== null ? (source_lines.of?.(where, ...at) ?? null) : null };
+  return { name, ...source, line: at && where !== null ? line_at(where, at) : null };
+}
+function line_at(where: string, at: readonly [number, number]): number | null {
+  if (!source_lines.of) return null;
+  // A plain path is the host's word for a place in the source that it has looked up itself.
+  return where.startsWith("file:") ? source_lines.of(where, ...at) : at[0];
 }
 function frame_of(site: NodeJS.CallSite): stack_frame | null {
   const at = source_lines.of && ([site.getLineNumber() ?? 1, site.getColumnNumber() ?? 1] as const);

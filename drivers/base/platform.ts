@@ -2,9 +2,7 @@
 /**
  * The platform bus: devices that are told of by the firmware or by code. Source: drivers/base/platform.c
  *
- * Not here: ACPI, software nodes, platform data, power domains and clocks, system sleep,
- * devm_platform_get_irqs_affinity(), __platform_driver_probe(), __platform_create_bundle(), __platform_register_drivers(), and
- * platform_unregister_drivers().
+ * Not here: ACPI, software nodes, power domains and clocks, system sleep, devm_platform_get_irqs_affinity().
  */
 import { WARN } from "#linux/bug.ts";
 import {
@@ -33,11 +31,13 @@ import {
   driver_set_override,
   driver_unregister,
   kobj_to_dev,
+  PROBE_FORCE_SYNCHRONOUS,
+  PROBE_PREFER_ASYNCHRONOUS,
   put_device,
 } from "#linux/device.ts";
 import { DMA_BIT_MASK } from "#linux/dma-mapping.ts";
 import { ERR_PTR, IS_ERR_OR_NULL } from "#linux/err.ts";
-import { EINVAL, ENOMEM, ENXIO, EPROBE_DEFER } from "#linux/errno.ts";
+import { EINVAL, ENODEV, ENOMEM, ENXIO, EPROBE_DEFER } from "#linux/errno.ts";
 import { kbuild } from "#linux/export.ts";
 import { DEFINE_IDA, ida_alloc, ida_free } from "#linux/idr.ts";
 import { irq_set_trigger_type, irq_to_desc } from "#linux/interrupt.ts";
@@ -69,11 +69,22 @@ import {
   to_platform_device,
   to_platform_driver,
 } from "#linux/platform_device.ts";
-import { pr_debug } from "#linux/printk.ts";
+import { list_empty } from "#linux/list.ts";
+import { pr_debug, pr_err } from "#linux/printk.ts";
 import { either } from "#linux/sched.ts";
 import { GFP_KERNEL, kfree, kmemdup, kzalloc } from "#linux/slab.ts";
+import { spin_lock, spin_unlock } from "#linux/spinlock.ts";
 import { type attribute, type attribute_groups, type sysfs_buf, sysfs_emit } from "#linux/sysfs.ts";
-import { container_of, embed, initialise, type Sleeps, sizeof, struct, type struct_array } from "#linux/types.ts";
+import {
+  container_of,
+  embed,
+  initialise,
+  type kobj_memory,
+  type Sleeps,
+  sizeof,
+  struct,
+  type struct_array,
+} from "#linux/types.ts";
 
 const { per_boot, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
@@ -322,6 +333,21 @@ export function platform_device_add_resources(
 }
 EXPORT_SYMBOL_GPL(platform_device_add_resources);
 
+/** Gives a device a copy of what its driver wants to know. @return 0 or -ENOMEM. May sleep */
+export function platform_device_add_data(pdev: platform_device, data: kobj_memory | null, size: number): number {
+  let d: kobj_memory | null = null;
+
+  if (data) {
+    d = kmemdup(data, size, GFP_KERNEL);
+    if (!d) return -ENOMEM;
+  }
+
+  kfree(pdev.dev.platform_data);
+  pdev.dev.platform_data = d;
+  return 0;
+}
+EXPORT_SYMBOL_GPL(platform_device_add_data);
+
 /** Adds a device that is initialised to the bus. @return 0; -EINVAL for NULL; -EBUSY if addresses are taken; errno. May sleep */
 export function* platform_device_add(pdev: platform_device | null): Sleeps<number> {
   let i: number;
@@ -441,6 +467,9 @@ export function* platform_device_register_full(pdevinfo: platform_device_info): 
     ret = platform_device_add_resources(pdev, pdevinfo.res ?? null, pdevinfo.num_res ?? 0);
     if (ret) break err;
 
+    ret = platform_device_add_data(pdev, pdevinfo.data ?? null, pdevinfo.size_data ?? 0);
+    if (ret) break err;
+
     ret = yield* platform_device_add(pdev);
     if (ret) break err;
 
@@ -465,6 +494,122 @@ export function* platform_driver_unregister(drv: platform_driver): Sleeps {
   yield* driver_unregister(drv.driver);
 }
 EXPORT_SYMBOL_GPL(platform_driver_unregister);
+
+function platform_probe_fail(_pdev: platform_device): number {
+  return -ENXIO;
+}
+
+type platform_probe_t = NonNullable<platform_driver["probe"]>;
+
+/**
+ * Registers a driver for devices that are there already and do not come later; `probe` runs only now.
+ * @return 0 if it got one; -ENODEV if not, and it is not registered; -EINVAL if it wants to be probed asynchronously; errno. May sleep
+ */
+export function* __platform_driver_probe(
+  drv: platform_driver,
+  probe: platform_probe_t,
+  module: module | null,
+): Sleeps<number> {
+  if (drv.driver.probe_type === PROBE_PREFER_ASYNCHRONOUS) {
+    pr_err(
+      "%s: drivers registered with %s can not be probed asynchronously\n",
+      drv.driver.name,
+      "__platform_driver_probe",
+    );
+    return -EINVAL;
+  }
+
+  // Whether it got a device is asked at once.
+  drv.driver.probe_type = PROBE_FORCE_SYNCHRONOUS;
+
+  drv.prevent_deferred_probe = true;
+
+  drv.driver.suppress_bind_attrs = true;
+
+  drv.probe = probe;
+  const code = yield* __platform_driver_register(drv, module);
+  let retval = code;
+  if (retval) return retval;
+
+  // Devices that come from now on are refused.
+  const lock = drv.driver.bus!.p!.klist_drivers.k_lock;
+  yield* spin_lock(lock);
+  drv.probe = platform_probe_fail;
+  if (code === 0 && list_empty(drv.driver.p!.klist_devices.k_list)) retval = -ENODEV;
+  spin_unlock(lock);
+
+  if (code !== retval) yield* platform_driver_unregister(drv);
+  return retval;
+}
+EXPORT_SYMBOL_GPL(__platform_driver_probe);
+
+/** A driver and the one device that it is for. @return the device, or ERR_PTR. May sleep */
+export function* __platform_create_bundle(
+  driver: platform_driver,
+  probe: platform_probe_t,
+  res: struct_array<resource> | null,
+  n_res: number,
+  data: kobj_memory | null,
+  size: number,
+  module: module | null,
+): Sleeps<platform_device> {
+  let error: number;
+
+  const pdev = platform_device_alloc(driver.driver.name!, -1);
+  if (!pdev) return ERR_PTR(-ENOMEM);
+
+  err_pdev_put: {
+    error = platform_device_add_resources(pdev, res, n_res);
+    if (error) break err_pdev_put;
+
+    error = platform_device_add_data(pdev, data, size);
+    if (error) break err_pdev_put;
+
+    error = yield* platform_device_add(pdev);
+    if (error) break err_pdev_put;
+
+    err_pdev_del: {
+      error = yield* __platform_driver_probe(driver, probe, module);
+      if (error) break err_pdev_del;
+
+      return pdev;
+    }
+    yield* platform_device_del(pdev);
+  }
+  yield* platform_device_put(pdev);
+  return ERR_PTR(error);
+}
+EXPORT_SYMBOL_GPL(__platform_create_bundle);
+
+/** Registers several drivers, or none. @return 0 or errno. May sleep */
+export function* __platform_register_drivers(
+  drivers: readonly platform_driver[],
+  owner: module | null,
+): Sleeps<number> {
+  for (let i = 0; i < drivers.length; i++) {
+    const drv = drivers[i]!;
+    pr_debug("registering platform driver %s\n", drv.driver.name);
+
+    const err = yield* __platform_driver_register(drv, owner);
+    if (err < 0) {
+      pr_err("failed to register platform driver %s: %d\n", drv.driver.name, err);
+      yield* platform_unregister_drivers(drivers.slice(0, i));
+      return err;
+    }
+  }
+
+  return 0;
+}
+EXPORT_SYMBOL_GPL(__platform_register_drivers);
+
+/** The opposite, the last one first. May sleep. */
+export function* platform_unregister_drivers(drivers: readonly platform_driver[]): Sleeps {
+  for (const drv of drivers.toReversed()) {
+    pr_debug("unregistering platform driver %s\n", drv.driver.name);
+    yield* platform_driver_unregister(drv);
+  }
+}
+EXPORT_SYMBOL_GPL(platform_unregister_drivers);
 
 function platform_match_id(id_table: readonly platform_device_id[], pdev: platform_device): platform_device_id | null {
   for (const id of id_table) {
@@ -578,6 +723,9 @@ function* platform_probe(_dev: device): Sleeps<number> {
   const drv = to_platform_driver(_dev.driver);
   const dev = to_platform_device(_dev);
   let ret = 0;
+
+  // Of a driver that __platform_driver_probe() registered
+  if (drv.probe === platform_probe_fail) return -ENXIO;
 
   if (drv.probe) ret = yield* either(drv.probe(dev));
 

@@ -132,7 +132,7 @@ import {
 import { rlimit, RLIMIT_MEMLOCK, task_rlimit } from "#linux/resource.ts";
 import { fatal_signal_pending } from "#linux/sched/signal.ts";
 import { cond_resched, current, either, schedule, TASK_KILLABLE, task_pid_nr, type task_struct } from "#linux/sched.ts";
-import { GFP_KERNEL, kcalloc, kfree, kmalloc, kvfree, kzalloc } from "#linux/slab.ts";
+import { __GFP_NOWARN, GFP_KERNEL, kcalloc, kfree, kmalloc, kvfree, kzalloc } from "#linux/slab.ts";
 import { memcpy } from "#linux/string.ts";
 import {
   b64,
@@ -426,7 +426,8 @@ function vfio_dma_bitmap_alloc(dma: vfio_dma, pgsize: bigint): number {
   if (npages > DIRTY_BITMAP_PAGES_MAX) return -EINVAL;
 
   // One word more: shifting for user space's alignment needs the room
-  dma.bitmap = kcalloc(Number(DIRTY_BITMAP_BYTES(npages)) / 8 + 1, ulong(), GFP_KERNEL);
+  // kvzalloc(); for what is more than kmalloc() gives this machine has no memory
+  dma.bitmap = kcalloc(Number(DIRTY_BITMAP_BYTES(npages)) / 8 + 1, ulong(), GFP_KERNEL | __GFP_NOWARN);
   if (!dma.bitmap) return -ENOMEM;
 
   return 0;

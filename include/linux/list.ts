@@ -289,6 +289,36 @@ export function hlist_del_init(n: hlist_node): void {
   __hlist_del(n);
   INIT_HLIST_NODE(n);
 }
+export function hlist_add_before(n: hlist_node, next: hlist_node): void {
+  const { pprev } = next;
+  WRITE_ONCE(n, "pprev", pprev);
+  WRITE_ONCE(n, "next", next);
+  WRITE_ONCE(next, "pprev", n);
+  if (pprev instanceof hlist_head) WRITE_ONCE(pprev, "first", n);
+  else WRITE_ONCE(pprev!, "next", n);
+}
+export function hlist_add_behind(n: hlist_node, prev: hlist_node): void {
+  const { next } = prev;
+  WRITE_ONCE(n, "next", next);
+  WRITE_ONCE(prev, "next", n);
+  WRITE_ONCE(n, "pprev", prev);
+  if (next) WRITE_ONCE(next, "pprev", n);
+}
+/** The list of `old` becomes that of `new_`, whose own is forgotten. */
+export function hlist_move_list(old: hlist_head, new_: hlist_head): void {
+  new_.first = old.first;
+  if (new_.first) new_.first.pprev = new_;
+  old.first = null;
+}
+/** Every struct; the body may take its own one off the list, or free it. */
+export function* hlist_for_each_entry_safe<C extends ctor, K extends member_of<C>>(
+  head: hlist_head,
+  of: C,
+  member: K,
+): IterableIterator<InstanceType<C>> {
+  for (let pos = head.first, next = pos?.next ?? null; pos; pos = next, next = pos?.next ?? null)
+    yield container_of(pos as InstanceType<C>[K], of, member);
+}
 /** Every struct; the next one is read after the body has run. */
 export function* hlist_for_each_entry<C extends ctor, K extends member_of<C>>(
   head: hlist_head,

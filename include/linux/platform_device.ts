@@ -11,6 +11,7 @@ import {
   embed,
   fn,
   int,
+  type kobj_memory,
   opaque,
   ptr,
   type Sleeps,
@@ -68,6 +69,8 @@ export interface platform_device_info {
   readonly id: number;
   readonly res?: struct_array<resource> | null;
   readonly num_res?: number;
+  readonly data?: kobj_memory | null;
+  readonly size_data?: number;
   readonly dma_mask?: bigint;
 }
 
@@ -76,7 +79,10 @@ export const platform_driver_register = (drv: platform_driver, owner: module | n
   __platform_driver_register(drv, owner);
 
 export {
+  __platform_create_bundle,
+  __platform_driver_probe,
   __platform_driver_register,
+  __platform_register_drivers,
   devm_platform_get_and_ioremap_resource,
   devm_platform_ioremap_resource,
   devm_platform_ioremap_resource_byname,
@@ -84,6 +90,7 @@ export {
   platform_bus,
   platform_bus_type,
   platform_device_add,
+  platform_device_add_data,
   platform_device_add_resources,
   platform_device_alloc,
   platform_device_del,
@@ -101,4 +108,5 @@ export {
   platform_get_resource,
   platform_get_resource_byname,
   platform_irq_count,
+  platform_unregister_drivers,
 } from "../../drivers/base/platform.ts";

@@ -75,6 +75,7 @@ export function refcount_dec(r: refcount_struct): void {
 }
 export {
   refcount_dec_and_lock,
+  refcount_dec_and_lock_irqsave,
   refcount_dec_and_mutex_lock,
   refcount_dec_if_one,
   refcount_dec_not_one,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** Registers of devices in memory: the machine's windows, and how the kernel reaches them. Little-endian, as such devices are. */
+/** Registers of devices in memory: how the kernel reaches them. Little-endian, as such devices are. */
 import { WARN_ON } from "#linux/bug.ts";
 import {
   dev_err,
@@ -23,29 +23,7 @@ import {
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import { type kobj_memory, ptr, type Sleeps, type Spins, struct, u64 } from "#linux/types.ts";
 import { might_sleep } from "../sched/debug.ts";
-import { per_boot } from "../boot.ts";
-
-/** One device's registers. `size`: 1, 2, 4 or 8 bytes; `off` is inside the window and aligned to it. */
-export interface mmio_device {
-  read(off: number, size: number): bigint;
-  write(off: number, size: number, value: bigint): void;
-}
-interface mmio_window {
-  readonly start: bigint;
-  readonly size: bigint;
-  readonly device: mmio_device;
-}
-
-const s = per_boot(() => ({ windows: [] as mmio_window[] }));
-
-/** The machine has `device` at these addresses. */
-export function add_mmio(start: bigint, size: bigint, device: mmio_device): void {
-  s.windows.push({ start, size, device });
-}
-/** The window that an address is in, if any. */
-export function mmio_at(addr: bigint): mmio_window | null {
-  return s.windows.find((w) => addr >= w.start && addr < w.start + w.size) ?? null;
-}
+import { mmio_at } from "./mmio.ts";
 
 /** `void __iomem *`: a mapping. Functions take the offset that C adds to it as an argument of its own. */
 export class iomem extends struct("vm_struct", { phys_addr: u64(), size: u64() }) {}

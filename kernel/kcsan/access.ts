@@ -4,14 +4,13 @@
  * last, and every allocated object which contexts have been in it. Source: kernel/kcsan/core.c, for what it means; Linux
  * finds its races by stalling one side, here the order itself is looked at.
  */
-import { per_boot_books } from "../boot.ts";
 import { access, type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
 import { is_bytes, kasan_check_range, member_range, watch_accesses } from "../mm/kasan.ts";
 import { type mem_object, STATIC_MEMORY } from "../mm/object.ts";
 import { smp_processor_id } from "../sched/task.ts";
 import { capture_stack, type stack_frame } from "../stacktrace.ts";
 import { marking } from "./marked.ts";
-import { type context, current_context, kcsan, ordered_before } from "./order.ts";
+import { type context, current_context, kcsan, kcsan_forget_order, ordered_before } from "./order.ts";
 import { report_race, report_unordered_free } from "./report.ts";
 
 /** One access, as far as a report wants to know. */
@@ -64,14 +63,18 @@ const KEPT = 8;
 const STACK_DEPTH = 10;
 const FREE_STACK_DEPTH = 28;
 
-const s = per_boot_books(() => ({
+const empty_books = () => ({
   members: new WeakMap<kobj_memory, Map<string, memory_access[]>>(),
   bytes: new WeakMap<ArrayBufferLike, Map<number, memory_access[]>>(),
   /** Last access of each context to an allocated object. */
   visitors: new WeakMap<mem_object, Map<number, memory_access>>(),
   /** An access is being looked at: what that touches is nobody's. */
   busy: false,
-}));
+  /** Whose accesses keep their stacks, by the name that a report gives as the member; null: all. */
+  stacks_of: null as ReadonlySet<string> | null,
+});
+/** As in order.ts. */
+let s = empty_books();
 
 const is_primitive = new Map<unknown, boolean>();
 function primitive(object: kobj_memory): boolean {
@@ -96,6 +99,8 @@ function name_of(object: kobj_memory, member: string): string {
   if (layout) return `struct ${layout.name}${member === "" ? "" : `.${member}`}`;
   return object.$up ? name_of(object.$up, object.$member) : object.$mem.type || "buffer";
 }
+
+const no_stack = (): readonly stack_frame[] => [];
 
 /** Makes the record of an access when it is the first of its kind since the context's clock moved on. */
 class pending_access {
@@ -125,9 +130,10 @@ class pending_access {
   get record(): memory_access {
     const { context, at, write, marked, object } = this;
     if (this.#made) return this.#made;
-    const stack = capture_stack(STACK_DEPTH, this.#above);
+    const where = this.#where();
+    const stack = s.stacks_of?.has(where.name) === false ? no_stack : capture_stack(STACK_DEPTH, this.#above);
     const cpu = smp_processor_id();
-    return (this.#made = { context, at, write, marked, object, cpu, stack, ...this.#where() });
+    return (this.#made = { context, at, write, marked, object, cpu, stack, ...where });
   }
 }
 
@@ -236,10 +242,16 @@ export function kcsan_check_free(mem: mem_object): void {
     report_unordered_free(a, { context, cpu: smp_processor_id(), stack: capture_stack(FREE_STACK_DEPTH), mem });
 }
 
-/** Switches the checker on or off: for power-on, where it begins once the initcalls have run. */
-export function kcsan_init(on: boolean): void {
+/**
+ * Switches the checker on or off: for power-on, where it begins once the initcalls have run.
+ * @stacks_of: names, as reports give them after `member:`, whose accesses alone keep their stacks; null: all do
+ */
+export function kcsan_init(on: boolean, stacks_of: ReadonlySet<string> | null = null): void {
   if (!on && !kcsan.on) return;
   kcsan.on = on;
+  s = empty_books();
+  s.stacks_of = stacks_of;
+  kcsan_forget_order();
   if (on) watch_accesses(check_member, check_range);
   else watch_accesses(null);
 }

@@ -4,7 +4,6 @@
  * the synchronising primitives carry from one to the other. Everything here does nothing while the checker is off.
  * Source of the rules: tools/memory-model/Documentation/, Documentation/atomic_t.txt, refcount-vs-atomic.rst.
  */
-import { per_boot_books } from "../boot.ts";
 import { sched, type task_struct } from "../sched/task.ts";
 
 /** How far each context had come, by its number. */
@@ -24,7 +23,7 @@ export type channel = "main" | "readers" | "runs";
 /** Whether the checker is on; looked at by every hook before anything else. */
 export const kcsan = { on: false };
 
-const s = per_boot_books(() => ({
+const empty_books = () => ({
   next_id: 1,
   /** Contexts of each task: its own, and those that have interrupted it, innermost last. */
   contexts: new WeakMap<task_struct, context[]>(),
@@ -36,7 +35,12 @@ const s = per_boot_books(() => ({
   /** What is before everything that begins from outside: power-on, and what had ended when nobody was left. */
   outside: new Map<number, number>(),
   ended: new Map<number, number>(),
-}));
+});
+/** Made when the checker is switched on, and not at each power-on: making weak maps takes long. */
+let s = empty_books();
+export function kcsan_forget_order(): void {
+  s = empty_books();
+}
 
 function join(into: vector_clock, from: vector_clock | undefined): void {
   if (!from) return;

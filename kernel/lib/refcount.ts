@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What refcount_t says when it is misused, and the functions that take a lock with the last reference. Source: lib/refcount.c */
 import { type mutex, mutex_lock, mutex_unlock } from "../../include/linux/mutex.ts";
-import { spin_lock, spin_unlock, type spinlock_t } from "../../include/linux/spinlock.ts";
+import {
+  spin_lock,
+  spin_lock_irqsave,
+  spin_unlock,
+  spin_unlock_irqrestore,
+  type spinlock_t,
+} from "../../include/linux/spinlock.ts";
 import { kcsan, kcsan_release } from "../kcsan/order.ts";
 import { WARN_ONCE } from "../panic.ts";
 import type { Sleeps, Spins } from "../sched/types.ts";
@@ -71,6 +77,17 @@ export function* refcount_dec_and_mutex_lock(r: refcount_struct, lock: mutex): S
     return false;
   }
   return true;
+}
+
+/** The same with a spinlock and interrupts switched off. @return flags for spin_unlock_irqrestore(), null if it was not the last */
+export function* refcount_dec_and_lock_irqsave(r: refcount_struct, lock: spinlock_t): Spins<number | null> {
+  if (refcount_dec_not_one(r)) return null;
+  const flags = yield* spin_lock_irqsave(lock);
+  if (!refcount_dec_and_test(r)) {
+    yield* spin_unlock_irqrestore(lock, flags);
+    return null;
+  }
+  return flags;
 }
 
 /** The same with a spinlock. */

@@ -23,7 +23,8 @@ function set_bytes(x: byte_range, bytes: Uint8Array): void {
 
 /** Fills `n` bytes; a struct that is no byte memory can only be made zero, and only as a whole. @return dst */
 export function memset<T extends kobj_memory>(dst: T, c: number, n: number = sizeof_memory(dst)): T {
-  if (!kasan_check_range(dst, 0, n, true)) return dst;
+  // Of nothing not even the address is looked at.
+  if (n === 0 || !kasan_check_range(dst, 0, n, true)) return dst;
   if (is_byte_range(dst)) set_bytes(dst, new Uint8Array(n).fill(c));
   else if (c === 0 && n === sizeof(dst)) zero_struct_or_array(dst);
   else throw new TypeError("memset() of a part of a struct, or to something else than 0");
@@ -43,7 +44,7 @@ function zero_struct_or_array(x: kobj_memory): void {
 
 /** Copies `n` bytes, or a whole struct to another one of its kind. Nothing is copied if either side is too short. @return dst */
 export function memcpy<T extends kobj_memory>(dst: T, src: kobj_memory, n: number): T {
-  if (!kasan_check_range(src, 0, n, false) || !kasan_check_range(dst, 0, n, true)) return dst;
+  if (n === 0 || !kasan_check_range(src, 0, n, false) || !kasan_check_range(dst, 0, n, true)) return dst;
   if (is_byte_range(dst) && is_byte_range(src)) {
     set_bytes(dst, get_bytes(src, n).slice());
     if (src.$mem.unwritten && is_bytes(src) && is_bytes(dst)) kmsan_copy_memory(dst, src, n);
@@ -57,6 +58,7 @@ export const memmove: typeof memcpy = memcpy;
 
 /** @return <0, 0 or >0, as the first byte that differs. Source: lib/string.c */
 export function memcmp(a: byte_range, b: byte_range, n: number): number {
+  if (n === 0) return 0;
   kasan_check_range(a, 0, n, false);
   kasan_check_range(b, 0, n, false);
   const [x, y] = [get_bytes(a, n), get_bytes(b, n)];

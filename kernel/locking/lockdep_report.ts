@@ -7,7 +7,7 @@ import { LOGLEVEL_WARNING } from "../printk.ts";
 import { current, HARDIRQ_OFFSET, in_hardirq, SOFTIRQ_OFFSET } from "../sched/task.ts";
 import { print_tainted, UTS_IDENT } from "../taint.ts";
 import { format_call, format_frame, type stack_frame, stack_trace } from "../stacktrace.ts";
-import { debug_locks_off } from "./debug_locks.ts";
+import { debug_locks, debug_locks_off } from "./debug_locks.ts";
 import {
   type held_lock,
   held_locks,
@@ -67,6 +67,11 @@ export function print_held(): string[] {
     `${held.length} lock${held.length > 1 ? "s" : ""} held by ${me()}:`,
     ...held.map((h, i) => ` #${i}: ${print_lock(h)}`),
   ];
+}
+
+/** The lines that other reports have about the current task's locks. */
+export function debug_show_held_locks(): string[] {
+  return debug_locks.on ? print_held() : ["INFO: lockdep is turned off."];
 }
 
 /** @lines: what stands between the headline and the stack */

@@ -29,8 +29,11 @@ export interface followed_pte {
 /** @return what is at the address, NULL if nothing is (C: -EINVAL). Context: mmap_lock held. */
 export function follow_pte(mm: mm_struct, address: bigint): followed_pte | null {
   const vma = vma_lookup(mm, address);
-  const p = mm.$pages.get(address >> BigInt(PAGE_SHIFT));
-  return vma && p ? { pfn: page_to_pfn(p), write: (vma.vm_flags & BigInt(VM_WRITE)) !== 0n } : null;
+  const number = address >> BigInt(PAGE_SHIFT);
+  const p = mm.$pages.get(number);
+  const pfn = p ? page_to_pfn(p) : mm.$pfns.get(number);
+  if (!vma || pfn === undefined) return null;
+  return { pfn: Number(pfn), write: (vma.vm_flags & BigInt(VM_WRITE)) !== 0n };
 }
 
 /**

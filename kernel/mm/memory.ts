@@ -10,6 +10,7 @@ import {
   access_user,
   type mm_struct,
   user_page,
+  VM_FAULT_NOPAGE,
   VM_FAULT_OOM,
   VM_FAULT_SIGBUS,
   VM_FAULT_SIGSEGV,
@@ -22,6 +23,7 @@ import {
 } from "./mm_struct.ts";
 import { get_page, type page } from "./page.ts";
 import { PAGE_SHIFT, PAGE_SIZE } from "./page_size.ts";
+import { is_pfnmap, touch_registers } from "./pfnmap.ts";
 import { EBUSY, EFAULT } from "../../include/linux/errno.ts";
 
 const VM_FAULT_ERROR = VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV;
@@ -42,28 +44,34 @@ export function vm_insert_page(vma: vm_area_struct, addr: bigint, p: page): numb
 
 /** Takes pages that a driver has mapped out of an area: the next touch faults. @size: bytes. Context: mmap_lock held. */
 export function zap_vma_ptes(vma: vm_area_struct, address: bigint, size: bigint): void {
-  const pages = vma.vm_mm!.$pages;
+  const { $pages, $pfns } = vma.vm_mm!;
   const shift = BigInt(PAGE_SHIFT);
-  for (let number = address >> shift; number < (address + size) >> shift; number++) pages.delete(number);
+  for (let number = address >> shift; number < (address + size) >> shift; number++) {
+    $pages.delete(number);
+    $pfns.delete(number);
+  }
 }
 
 /** Makes the page at @address be there. @return bits of VM_FAULT_. Context: mmap_lock held. */
 export function* handle_mm_fault(vma: vm_area_struct, address: bigint, need: number): Sleeps<vm_fault_t> {
   if ((vma.vm_flags & BigInt(need)) === 0n) return VM_FAULT_SIGSEGV;
   if (user_page(vma.vm_mm!, address, need)) return 0;
+  if (vma.vm_mm!.$pfns.has(address >> BigInt(PAGE_SHIFT))) return 0;
   if (!vma.vm_ops?.fault) return VM_FAULT_SIGBUS;
   const vmf = new vm_fault();
   vmf.vma = vma;
   vmf.address = address - (address % BigInt(PAGE_SIZE));
   vmf.pgoff = vma.vm_pgoff + ((vmf.address - vma.vm_start) >> BigInt(PAGE_SHIFT));
   const ret = yield* either(vma.vm_ops.fault(vmf));
-  if (ret & VM_FAULT_ERROR) return ret;
+  // Without a page if the handler has mapped something itself
+  if (ret & (VM_FAULT_ERROR | VM_FAULT_NOPAGE)) return ret;
   vma.vm_mm!.$pages.set(address >> BigInt(PAGE_SHIFT), vmf.page!);
   return ret;
 }
 
 /** User space touches its memory: loads or stores `bytes`. @return 0, or -EFAULT where a signal would end it. */
 export function* user_touch(mm: mm_struct, addr: bigint, bytes: Uint8Array, write: boolean): Sleeps<number> {
+  if (is_pfnmap(mm, addr)) return yield* touch_registers(mm, addr, bytes, write);
   const last = addr + BigInt(Math.max(1, bytes.length) - 1);
   for (let at = addr - (addr % BigInt(PAGE_SIZE)); at <= last; at += BigInt(PAGE_SIZE)) {
     yield* mmap_read_lock(mm);

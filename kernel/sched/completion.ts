@@ -14,6 +14,8 @@ import { spin_bad_magic, spin_lock_init, SPINLOCK_MAGIC } from "../locking/spinl
 import { on_stack } from "../mm/stack.ts";
 import { report, where_we_are } from "../panic.ts";
 import { MAX_SCHEDULE_TIMEOUT } from "../time/clock.ts";
+import { traced } from "../trace/emitter.ts";
+import { trace_completion } from "../trace/events.ts";
 import { point, set_current_state, signal_pending_state, slow, take_point, wake_up_process } from "./core.ts";
 import { might_sleep } from "./debug.ts";
 import {
@@ -98,6 +100,7 @@ function wake_first(q: swait_queue_head): boolean {
 /** Lets one waiter go on, the first or the next to come. Any context. */
 export function complete(x: completion): void {
   check_queue(x.wait);
+  if (traced.kernel) trace_completion("complete", x, x.done > 0);
   if (x.done !== UINT_MAX) x.done++;
   wake_first(x.wait);
   kcsan_release(x);
@@ -105,6 +108,7 @@ export function complete(x: completion): void {
 /** Lets all waiters go on, those to come as well, until reinit_completion(), before which it is of no use again. Any context. */
 export function complete_all(x: completion): void {
   check_queue(x.wait);
+  if (traced.kernel) trace_completion("complete", x, x.done > 0);
   if (x.done === UINT_MAX)
     misused(
       "complete_all() of what is complete for all",
@@ -158,6 +162,7 @@ function* wait_for_zero(path: Sleeps<number>): Sleeps<number> {
 /** @return null if it had happened already */
 function wait_for_common(x: completion, timeout: number, state: number, wchan: string): Sleeps<number> | null {
   might_sleep();
+  if (traced.kernel) trace_completion("wait_for_completion", x, x.done > 0);
   if (point() || !x.done) return slow(wchan, wait_slow(x, timeout, state, wchan));
   check_queue(x.wait);
   consume(x);

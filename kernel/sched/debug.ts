@@ -2,6 +2,8 @@
 /** Checks of the context that a function is called in. */
 import { checkers } from "../checkers.ts";
 import { LOGLEVEL_ERR } from "../printk.ts";
+import { debug_show_held_locks } from "../locking/lockdep_report.ts";
+import { add_taint, LOCKDEP_STILL_OK, TAINT_WARN } from "../taint.ts";
 import { die, report, where_we_are } from "../panic.ts";
 import { format_place, stack_trace } from "../stacktrace.ts";
 import { current, in_atomic, irqs_disabled, type task_struct } from "./task.ts";
@@ -16,15 +18,18 @@ export function might_sleep(): void {
     title,
     `in_atomic(): ${Number(in_atomic())}, irqs_disabled(): ${Number(irqs_disabled())}, non_block: 0, pid: ${me.pid}, name: ${me.comm}`,
     `preempt_count: ${me.preempt_count.toString(16)}, expected: 0`,
+    ...debug_show_held_locks(),
     where_we_are(),
   ].join("\n");
   report({ checker: "might_sleep", title, text, level: LOGLEVEL_ERR });
+  add_taint(TAINT_WARN, LOCKDEP_STILL_OK);
 }
 
 /** The task gives up the CPU while it may not. The machine cannot go on: on a real one anything could happen from here. */
 export function bug_scheduling_while_atomic(me: task_struct): never {
   const count = me.preempt_count.toString(16).padStart(8, "0");
-  return die("scheduling_while_atomic", `BUG: scheduling while atomic: ${me.comm}/${me.pid}/0x${count}`);
+  const first = `BUG: scheduling while atomic: ${me.comm}/${me.pid}/0x${count}`;
+  return die("scheduling_while_atomic", first, debug_show_held_locks());
 }
 
 /** A primitive's slow path was asked for and then dropped: the port forgot a yield*. A fault of the port, never of the C code. */

@@ -15,15 +15,23 @@ import { events, KERNEL_EVENTS } from "./emitter.ts";
 
 /** Enough for the functions between a port and its allocator, with the host's own frames. */
 const DEPTH = 40;
+/** Modules free through each other: this many callers say on whose behalf. */
+const CALLERS = 2;
 /** Ports that only hand a request on: their caller is the one who wants something. */
 const WRAPPERS = /^(get_device|put_device|dev_set_name|kobject_\w+|kref_\w+|refcount_\w+)$/;
 const PORTS = /^(drivers|samples|test\/modules)\//;
 
+/** The innermost ported function, and the next ones up the stack that are modules'. Without one, the innermost function of all. */
+function call_path(more: number): string {
+  const stack = stack_trace(DEPTH).filter((f) => !f.file.startsWith("kernel/trace/"));
+  const [port, ...above] = stack.filter((f) => PORTS.test(f.file) && !WRAPPERS.test(f.name));
+  if (!port) return format_place(stack);
+  return [port, ...above.filter((f) => f.module).slice(0, more)].map(format_frame).join(" < ");
+}
+
 /** The innermost ported function; what runs without one is named by its own innermost function. */
 function call_site(): string {
-  const stack = stack_trace(DEPTH).filter((f) => !f.file.startsWith("kernel/trace/"));
-  const port = stack.find((f) => PORTS.test(f.file) && !WRAPPERS.test(f.name));
-  return port ? format_frame(port) : format_place(stack);
+  return call_path(0);
 }
 
 type fields = Readonly<Record<string, printf_arg>>;
@@ -44,7 +52,8 @@ export function trace_kmalloc(mem: mem_object): void {
 /** @mem: what is about to be gone */
 export function trace_kfree(mem: mem_object): void {
   if (mem.kind === "stack" || mem.kind === "static") return;
-  emit("kmem", "kfree", { call_site: call_site(), type: mem.type, birth: mem.birth });
+  const path = call_path(CALLERS);
+  emit("kmem", "kfree", { call_site: path.split(" < ")[0] ?? "", path, type: mem.type, birth: mem.birth });
 }
 
 /** Where in its object a counter is: `vdev.device.kobj`. The kref around it goes without saying. */
@@ -66,6 +75,20 @@ export function trace_refcount(counter: kobj_memory, by: number, refs: number): 
     birth,
     member: member_path(counter),
     refs,
+  });
+}
+/**
+ * Somebody completes, or comes to wait. Linux has no such event.
+ * @name: of the function; @x: the completion; @done: whether it had happened before
+ */
+export function trace_completion(name: "complete" | "wait_for_completion", x: kobj_memory, done: boolean): void {
+  const { type, birth } = x.$mem;
+  emit("completion", name, {
+    call_site: call_site(),
+    type: type === "" ? "static" : type,
+    birth,
+    member: member_path(x),
+    done: done ? 1 : 0,
   });
 }
 export function trace_module_get(module: string, refcnt: number): void {

@@ -15,7 +15,8 @@ import {
 import { per_boot_books } from "../boot.ts";
 import { debug_object_deactivate } from "../locking/debug_objects.ts";
 import { kcsan_acquire, kcsan_enter_context, kcsan_exit_context, kcsan_release } from "../kcsan/order.ts";
-import { held_locks, lock_map_acquire, lock_map_release, lockdep_depth, lockdep_map } from "../locking/lockdep.ts";
+import { debug_show_held_locks } from "../locking/lockdep_report.ts";
+import { lock_map_acquire, lock_map_release, lockdep_depth, lockdep_map } from "../locking/lockdep.ts";
 import { report, WARN_ONCE, where_we_are } from "../panic.ts";
 import { create_task, do_sched_yield, schedule, set_current_state, wake_up_process } from "../sched/core.ts";
 import { touch_named } from "../sched/footprint.ts";
@@ -201,7 +202,7 @@ function* process_one_work(w: worker, item: work_item): Sleeps {
 function leaked(me: task_struct, func: { readonly name: string } | null): void {
   const hex = me.preempt_count.toString(16).padStart(8, "0");
   const title = `BUG: workqueue leaked lock or atomic: ${me.comm}/0x${hex}/${me.pid}`;
-  const held = held_locks(me).map((h, i) => ` #${i}: (${h.cls.name})`);
+  const held = debug_show_held_locks();
   const text = [title, `     last function: ${func?.name ?? "0x0"}`, ...held, where_we_are()].join("\n");
   report({ checker: "workqueue", title: `BUG: workqueue leaked lock or atomic: ${me.comm}`, text });
 }

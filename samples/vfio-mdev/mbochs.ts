@@ -1147,7 +1147,7 @@ function* mbochs_ioctl(vdev: vfio_device, cmd: number, arg: bigint): Sleeps<numb
       return 0;
     }
     case VFIO_DEVICE_GET_REGION_INFO: {
-      const info = new vfio_region_info_ext();
+      using info = on_stack(vfio_region_info_ext);
 
       const minsz = offsetof(vfio_region_info_ext, "base") + offsetofend(vfio_region_info, "offset");
 

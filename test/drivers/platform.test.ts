@@ -2,10 +2,12 @@
 /** The platform and AMBA buses, and VFIO for their devices. */
 import test from "ava";
 import { device_shutdown } from "#linux/device.ts";
-import { EBUSY, EINVAL, EIO, ENODEV, ENOENT, ENOTTY, ENXIO } from "#linux/errno.ts";
+import { EBUSY, EFAULT, EINVAL, EIO, ENODEV, ENOENT, ENOTTY, ENXIO } from "#linux/errno.ts";
 import { IS_ERR, PTR_ERR } from "#linux/err.ts";
 import { IORESOURCE_IRQ, IORESOURCE_MEM, resource } from "#linux/ioport.ts";
 import {
+  __platform_create_bundle,
+  __platform_register_drivers,
   type platform_device,
   platform_device_register_full,
   platform_device_unregister,
@@ -19,8 +21,9 @@ import {
   platform_get_resource,
   platform_get_resource_byname,
   platform_irq_count,
+  platform_unregister_drivers,
 } from "#linux/platform_device.ts";
-import { embed, initialise, type Sleeps, struct_array } from "#linux/types.ts";
+import { embed, initialise, sizeof, type Sleeps, struct, struct_array, u32 } from "#linux/types.ts";
 import * as uapi from "#uapi/linux/vfio.ts";
 import { configure_device_tree, HIGHBANK } from "../../kernel/arch/arm64/device_tree.ts";
 import { mmio_registers } from "../../kernel/arch/arm64/mmio_registers.ts";
@@ -46,6 +49,8 @@ import {
 } from "../helpers/vfio-bus.ts";
 import { resets } from "../modules/vfio_reset_pl330.ts";
 
+// Of another machine: it has to keep still.
+import "../../drivers/iommu/intel/iommu.ts";
 import "../../kernel/arch/arm64/setup.ts";
 import "../../drivers/amba/bus.ts";
 import "../../drivers/vfio/vfio_main.ts";
@@ -214,6 +219,34 @@ test.serial(
   },
 );
 
+class toy_data extends struct("toy_data", { answer: u32() }) {}
+function* bundle(): Sleeps {
+  const drv = driver("toy");
+  const data = initialise(new toy_data(), { answer: 42 });
+  const told = (pdev: platform_device): number => {
+    say((pdev.dev.platform_data as toy_data).answer);
+    return 0;
+  };
+  const made = yield* __platform_create_bundle(drv, told, null, 0, data, sizeof(toy_data), null);
+  // Not for those that come later
+  const late = yield* addDevice("toy", 7);
+  say(late.dev.driver);
+  yield* platform_device_unregister(late);
+  yield* platform_device_unregister(made);
+  yield* platform_driver_unregister(drv);
+  const refused = yield* __platform_create_bundle(driver("toy"), () => -EIO, null, 0, null, 0, null);
+  say(IS_ERR(refused) && PTR_ERR(refused));
+  const several = ["a", "b", "a"].map((name) => driver(name));
+  say(yield* __platform_register_drivers(several, null));
+  yield* __platform_register_drivers(several.slice(0, 2), null);
+  yield* platform_unregister_drivers(several.slice(0, 2));
+}
+test.serial("a driver with its one device, and several drivers at once: all or nothing", (t) => {
+  const reports = inKernel(bundle);
+  t.deepEqual(seen, [42, null, "remove toy", -ENODEV, -EBUSY]);
+  t.deepEqual(reports, []);
+});
+
 function* files(u: user_process): Sleeps {
   for (const d of [XGMAC, PL330]) {
     const file = `${sysDevice(d)}/driver_override`;
@@ -370,6 +403,41 @@ test.serial("registers are read and written in the widest units that fit, interr
     -EINVAL,
     ...unbound(DEMO),
   ]);
+  t.deepEqual(reports, []);
+});
+
+const MAPS: readonly {
+  readonly what: string;
+  readonly len: number;
+  readonly flags: number;
+  readonly off: bigint;
+  readonly ok: boolean;
+}[] = [
+  { what: "a region", len: 0x1000, flags: 1, off: 0n, ok: true },
+  { what: "privately", len: 0x1000, flags: 2, off: 0n, ok: false },
+  { what: "more than the region", len: 0x2000, flags: 1, off: 0n, ok: false },
+  { what: "behind the region", len: 0x1000, flags: 1, off: 0x1000n, ok: false },
+  { what: "a region that is no whole page", len: 0x1000, flags: 1, off: 1n << 40n, ok: false },
+  { what: "a region that is not there", len: 0x1000, flags: 1, off: 2n << 40n, ok: false },
+];
+test.serial("registers are mapped: a load is one of the device's", (t) => {
+  const reports = inUserSpace(function* (u) {
+    yield* around(u, DEMO, function* (fd) {
+      for (const { len, flags, off } of MAPS) {
+        const at = yield* u.mmap(len, 3, flags, fd, off);
+        say(at > 0n);
+        // A mapping keeps the device open.
+        if (at > 0n) yield* u.munmap(at, len);
+      }
+      const addr = yield* u.mmap(0x1000, 3, 1, fd, 0n);
+      say(yield* u.store_bytes(addr + 0x20n, Uint8Array.of(1, 2, 3, 4)));
+      say([...(yield* u.pread_bytes(fd, 4, 0x20n)).bytes], [...(yield* u.load_bytes(addr + 0x22n, 2)).bytes]);
+      yield* u.munmap(addr, 0x1000);
+      say((yield* u.load_bytes(addr, 4)).ret);
+    });
+  });
+  const results = [...MAPS.map(({ ok }) => ok), 0, [1, 2, 3, 4], [3, 4], -EFAULT];
+  t.deepEqual(seen, [...bound(DEMO), ...results, ...unbound(DEMO)]);
   t.deepEqual(reports, []);
 });
 

@@ -8,8 +8,10 @@ export const GVT_MACHINE = { arch: "x86_64" } as const;
 
 const MODULES = ["vfio", "vfio_iommu_type1", "mdev", "kvm", "i915", "kvmgt"] as const;
 
-export function* loadModules(u: user_process): Sleeps {
-  for (const module of MODULES) yield* u.finit_module(module);
+/** @return whether all of them could be loaded; the first one that cannot be is the last one tried */
+export function* loadModules(u: user_process): Sleeps<boolean> {
+  for (const module of MODULES) if ((yield* u.finit_module(module)) < 0) return false;
+  return true;
 }
 export function* unloadModules(u: user_process): Sleeps {
   for (const module of [...MODULES].reverse()) yield* u.delete_module(module);

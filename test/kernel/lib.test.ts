@@ -27,10 +27,16 @@ import {
 } from "#linux/idr.ts";
 import { kref, kref_get, kref_get_unless_zero, kref_init, kref_put, kref_read } from "#linux/kref.ts";
 import {
+  hlist_add_before,
+  hlist_add_behind,
   hlist_add_head,
+  hlist_del,
   hlist_del_init,
+  hlist_empty,
   hlist_for_each_entry,
+  hlist_for_each_entry_safe,
   hlist_head,
+  hlist_move_list,
   hlist_node,
   LIST_HEAD,
   LIST_POISON1,
@@ -283,6 +289,19 @@ test("hlist", (t) => {
     [...hlist_for_each_entry(head, Entry, "h")].map((e) => e.id),
     [1],
   );
+  const [first, last] = [make(3), make(4)];
+  hlist_add_before(first.h, a.h);
+  hlist_add_behind(last.h, a.h);
+  hlist_add_before(b.h, last.h);
+  const ids: number[] = [];
+  const other = new hlist_head();
+  hlist_move_list(head, other);
+  for (const e of hlist_for_each_entry_safe(other, Entry, "h")) {
+    ids.push(e.id);
+    hlist_del(e.h);
+  }
+  t.deepEqual(ids, [3, 1, 2, 4]);
+  t.true(hlist_empty(head) && hlist_empty(other));
 });
 
 test("ida", (t) => {

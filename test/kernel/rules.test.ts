@@ -11,6 +11,8 @@ import type { outcome } from "../../kernel/arch/machine.ts";
 import { boot } from "../../kernel/arch/machine.ts";
 import { kmemleak_scan } from "../../kernel/mm/kmemleak.ts";
 import { MODULE_STATE_LIVE, module_images } from "../../kernel/modpost.ts";
+import { set_source_lines } from "../../kernel/stacktrace.ts";
+import { lineOf } from "../../tools/klab/states/lines.ts";
 import * as faults from "../modules/checker_faults.ts";
 import * as mm_faults from "../modules/mm_faults.ts";
 import * as locks from "../modules/rules_locks.ts";
@@ -246,6 +248,32 @@ for (const { rule: name, checker, broken, kept, ends = "done" } of RULES) {
     t.is(heard.outcome, "done");
   });
 }
+
+test.serial("a report names lines of the source, once somebody knows them", (t) => {
+  set_source_lines(lineOf);
+  t.teardown(() => set_source_lines(null));
+  const source = readFileSync(join(import.meta.dirname, "../modules/mm_faults.ts"), "utf8").split("\n");
+  const [read] = hear(by(mm_faults.use_after_free)).reports;
+  t.like(read?.at, { name: "use_after_free", file: "test/modules/mm_faults.ts", module: "mm_faults" });
+  t.regex(source[(read?.at?.line ?? 0) - 1] ?? "", /s\.seen = in_\.b;/);
+  const places = [
+    ...(read?.text ?? "").matchAll(/^ use_after_free \(test\/modules\/mm_faults\.ts:(\d+)\) \[mm_faults\]$/gm),
+  ];
+  t.deepEqual(
+    places.map(([, line]) => source[Number(line) - 1]?.trim()),
+    ["s.seen = in_.b;", "const p = kzalloc(item, GFP_KERNEL)!;", "kfree(p);"],
+    "of the access, of the allocation and of the free",
+  );
+  const [warned] = hear(by(faults.warns)).reports;
+  t.regex(
+    warned?.text ?? "",
+    /^WARNING: CPU: 0 PID: 2 at test\/modules\/checker_faults\.ts:\d+ warns \[checker_faults\]$/m,
+  );
+  const [dead] = hear(by(faults.reads_null)).reports;
+  t.is(source.length > 0 && dead?.at?.name, "reads_null");
+  t.true((dead?.at?.line ?? 0) > 100, "an error of the host has its line as well");
+  t.is(JSON.parse(JSON.stringify(read)).at.line, read?.at?.line, "all of it is plain data");
+});
 
 test("the table has each rule once, and the file nothing else", (t) => {
   const names = RULES.map((r) => r.rule);

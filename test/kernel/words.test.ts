@@ -111,12 +111,13 @@ import { pr_alert, pr_crit, pr_err_once, pr_info_once, pr_notice_once, pr_warn_o
 import {
   REFCOUNT_INIT,
   refcount_dec_and_lock,
+  refcount_dec_and_lock_irqsave,
   refcount_dec_if_one,
   refcount_dec_not_one,
   refcount_read,
 } from "#linux/refcount.ts";
 import { GFP_KERNEL, kcalloc, kfree, krealloc, krealloc_array, kzalloc } from "#linux/slab.ts";
-import { DEFINE_SPINLOCK, spin_is_locked, spin_unlock } from "#linux/spinlock.ts";
+import { DEFINE_SPINLOCK, spin_is_locked, spin_unlock, spin_unlock_irqrestore } from "#linux/spinlock.ts";
 import * as str from "#linux/string.ts";
 import { embed, initialise, kbuf, READY, type Sleeps, struct, u32 } from "#linux/types.ts";
 import { memdup_user, memdup_user_nul, put_user, get_user, strndup_user } from "#linux/uaccess.ts";
@@ -456,6 +457,10 @@ function* references(t: ExecutionContext): Sleeps {
   spin_unlock(lock);
   t.false(yield* refcount_dec_and_lock(REFCOUNT_INIT(2), lock));
   t.false(spin_is_locked(lock));
+  t.is(yield* refcount_dec_and_lock_irqsave(REFCOUNT_INIT(2), lock), null);
+  const flags = yield* refcount_dec_and_lock_irqsave(REFCOUNT_INIT(1), lock);
+  t.deepEqual([flags, spin_is_locked(lock)], [0, true]);
+  yield* spin_unlock_irqrestore(lock, flags ?? 1);
   t.deepEqual([refcount_read(r), refcount_dec_if_one(REFCOUNT_INIT(1))], [0, true]);
 
   const k = new kref();

@@ -120,3 +120,41 @@ test("the command stops it; everything skipped", async (t) => {
   const missing = await klab(...range, "no-such-program-here");
   t.is(missing.code, 2);
 });
+
+/** From a scenario alone: in which state a fault of the series comes, and in which it goes. */
+const FAULTS: readonly (readonly [what: string, args: string, first: string])[] = [
+  ["S14 comes", "--good v1:0 --bad v1:4 --scenario fault-each --report Objects.remaining", "v1:4"],
+  ["S14 goes", "--old v1:4 --new v1:7 --scenario fault-each --report Objects.remaining", "v1:5"],
+  ["S16 comes", "--good v1:0 --bad v1:7 --scenario reboot-no-mdev --report vfio_ccw_sch_shutdown", "v1:4"],
+  ["S03 comes", "--good v2:0 --bad v2:7 --scenario bind-unbind", "v2:1"],
+];
+for (const [what, args, first] of FAULTS) {
+  test(`${what} in ${first}`, async (t) => {
+    const words = args.split(" ").map((word) => (/^Objects\./.test(word) ? word.replace(".", " ") : word));
+    const { code, out, err } = await klab("bisect", ...words, "--json");
+    t.is(code, 0, err);
+    t.is((JSON.parse(out) as { first_bad: string }).first_bad, first);
+  });
+}
+
+const NOTHING: readonly (readonly [args: string, why: RegExp])[] = [
+  ["--good v1:0 --bad v1:3 --report vfio_ccw_sch_shutdown", /found in neither, v1:0 and v1:3/],
+  ["--good v1:4 --bad v1:7 --report vfio_ccw_sch_shutdown", /found in both, v1:4 and v1:7/],
+  ["--good v1:2 --bad v1:4 --report NULL.pointer", /found in v1:2 and not in v1:4: for where it ends use --old v1:2/],
+  [
+    "--good v1:0 --bad v1:2 --report vfio_ccw_sch_shutdown",
+    /v1:2: the machine stopped before it could show .*NULL pointer.*found in neither/s,
+  ],
+];
+for (const [args, why] of NOTHING) {
+  test(`refused: ${args}`, async (t) => {
+    const { code, err } = await klab(
+      "bisect",
+      "--scenario",
+      "reboot-no-mdev",
+      ...args.replace("NULL.", "NULL ").split(/ (?!pointer)/),
+    );
+    t.is(code, 2);
+    t.regex(err, why);
+  });
+}

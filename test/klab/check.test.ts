@@ -4,6 +4,8 @@ import test from "ava";
 import { checkVersion, type Judges } from "../../tools/klab/check.ts";
 import { changesOf } from "../../tools/klab/source/changes.ts";
 import { type Changes, type CPatch, expectedPatch } from "../../tools/klab/source/expected.ts";
+import { portOf } from "../../tools/klab/paths.ts";
+import { sourcesOf } from "../../tools/klab/states/index.ts";
 import { summarise } from "../../tools/klab/source/summary.ts";
 import { BASE, fixture, patchText, PATCH_1, PATCH_2, USER_DRV } from "./tree.ts";
 
@@ -88,6 +90,24 @@ test("what is expected is there for all patches of the three versions", (t) => {
     for (let n = 1; n <= 7; n++) t.truthy(expectedPatch(version, n), `${version}:${n}`);
   }
   t.deepEqual(expectedPatch("v1", 6)?.["drivers/vfio/vfio_main.c"], { exports_removed: ["vfio_init_device"] });
+});
+
+test("the three versions change the files of the C patches; v1 as a whole 17", async (t) => {
+  for (const [version, files] of [
+    ["v1", 17],
+    ["v2", 16],
+    ["v3", 16],
+  ] as const) {
+    const sources = await sourcesOf(version);
+    t.is(sources.length, 8);
+    const changed = new Set<string>();
+    for (const { number, patch } of sources.slice(1)) {
+      const mine = (patch?.changes ?? []).map((c) => c.path).sort();
+      t.deepEqual(mine, [...new Set(Object.keys(expectedPatch(version, number) ?? {}).map(portOf))].sort());
+      for (const path of mine) changed.add(path);
+    }
+    t.is(changed.size, files, version);
+  }
 });
 
 const FINE: Judges = { typecheck: async () => true, lint: async () => true, tests: async () => true };

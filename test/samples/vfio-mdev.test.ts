@@ -114,6 +114,99 @@ const MISTAKES: readonly {
     report: /^BUG: KASAN: use-after-free in eventfd_ctx_put$/,
   },
   {
+    what: "the last bytes of mtty's configuration space",
+    type: "mtty-1",
+    *body(u, fd) {
+      yield* u.pread_bytes(fd, 4, BAR(7) + 0xfcn);
+    },
+    report: /^BUG: KASAN: slab-out-of-bounds in mdev_access \[mtty\]$/,
+  },
+  {
+    what: "half a BAR of mtty is written",
+    type: "mtty-1",
+    *body(u, fd) {
+      yield* u.pwrite_bytes(fd, Uint8Array.of(1, 2), BAR(7) + 0x10n);
+    },
+    report: /^BUG: KASAN: stack-out-of-bounds in handle_pci_cfg_write \[mtty\]$/,
+  },
+  {
+    what: "registers of a BAR that has no port, written",
+    type: "mtty-1",
+    *body(u, fd) {
+      yield* u.pwrite_bytes(fd, Uint8Array.of(0x80), BAR(5) + 3n);
+    },
+    report: /^UBSAN: array-index-out-of-bounds in handle_bar_write \[mtty\]$/,
+  },
+  {
+    what: "a byte of a FIFO that is empty",
+    type: "mtty-1",
+    *body(u, fd) {
+      yield* u.pread_bytes(fd, 1, BAR(0));
+    },
+    report: /^BUG: KMSAN: kernel-infoleak in mtty_read \[mtty\]$/,
+  },
+  {
+    what: "an eventfd that disabling has let go, used for an interrupt",
+    type: "mtty-1",
+    *body(u, fd) {
+      const efd = yield* u.eventfd(0, 0);
+      yield* setIrqs(u, fd, DATA_EVENTFD, 0, efd);
+      yield* u.close(efd);
+      yield* setIrqs(u, fd, DATA_NONE, 0);
+      // IER_THRI with an empty FIFO
+      yield* u.pwrite_bytes(fd, Uint8Array.of(2), BAR(0) + 1n);
+    },
+    report: /^BUG: KASAN: use-after-free in /,
+  },
+  {
+    what: "the last bytes of mdpy's configuration space",
+    type: "mdpy-vga",
+    *body(u, fd) {
+      yield* u.pread_bytes(fd, 4, 0xfcn);
+    },
+    report: /^BUG: KASAN: slab-out-of-bounds in mdev_access \[mdpy\]$/,
+  },
+  {
+    what: "half a BAR of mdpy is written",
+    type: "mdpy-vga",
+    *body(u, fd) {
+      yield* u.pwrite_bytes(fd, Uint8Array.of(1, 2), 0x10n);
+    },
+    report: /^BUG: KASAN: stack-out-of-bounds in handle_pci_cfg_write \[mdpy\]$/,
+  },
+  {
+    what: "the last bytes of mbochs' configuration space",
+    type: "mbochs-small",
+    *body(u, fd) {
+      yield* u.pread_bytes(fd, 4, 0xfcn);
+    },
+    report: /^BUG: KASAN: slab-out-of-bounds in mdev_access \[mbochs\]$/,
+  },
+  {
+    what: "half a BAR of mbochs is written",
+    type: "mbochs-small",
+    *body(u, fd) {
+      yield* u.pwrite_bytes(fd, Uint8Array.of(1), 0x18n);
+    },
+    report: /^BUG: KASAN: stack-out-of-bounds in handle_pci_cfg_write \[mbochs\]$/,
+  },
+  {
+    what: "room for a capability that a region of mbochs has not",
+    type: "mbochs-small",
+    *body(u, fd) {
+      yield* u.ioctl_bytes(fd, uapi.VFIO_DEVICE_GET_REGION_INFO, u32s(48, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+    },
+    report: /^BUG: KMSAN: kernel-infoleak in mbochs_ioctl \[mbochs\]$/,
+  },
+  {
+    what: "a place of mbochs' EDID region where nothing is",
+    type: "mbochs-small",
+    *body(u, fd) {
+      yield* u.pread_bytes(fd, 4, 0x2000n + 0x40n);
+    },
+    report: /^BUG: KMSAN: kernel-infoleak in mbochs_read \[mbochs\]$/,
+  },
+  {
     what: "pages behind the memory",
     type: "mbochs-small",
     *body(u, fd) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Bisection over the states of a version, with git's rules. What judges a state is given from outside. */
 import { InputError } from "./errors.ts";
+import { findings, type RunResult } from "./scenario.ts";
 
 export type Judgement = "good" | "bad" | "skip";
 
@@ -22,6 +23,17 @@ export interface Bisection {
   /** States among which the first bad one is. */
   readonly candidates: readonly number[];
   readonly steps: readonly BisectStep[];
+}
+
+/** Whether a run found it. @report: part of a title; any report will do without one */
+export function shows(result: RunResult, report: string | undefined): boolean {
+  return report === undefined ? findings(result).length > 0 : result.reports.some((r) => r.title.includes(report));
+}
+
+/** What is to be said of a run that may not have got as far as the report, as the machine stopped of something else; null if nothing is. */
+export function stoppedBefore(result: RunResult, report: string | undefined): string | null {
+  if (report === undefined || result.outcome === "done" || shows(result, report)) return null;
+  return `the machine stopped before it could show ${JSON.stringify(report)}: ${result.reports.at(-1)?.title ?? result.outcome}`;
 }
 
 /** What an exit code means, as `git bisect run` has it. @throws InputError where it stops */

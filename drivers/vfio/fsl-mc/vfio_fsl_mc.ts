@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/**
- * VFIO for objects of the fsl-mc bus. Source: drivers/vfio/fsl-mc/vfio_fsl_mc.c
- * Not here: mapping registers to user space (vfio_fsl_mc_mmap()).
- */
+/** VFIO for objects of the fsl-mc bus. Source: drivers/vfio/fsl-mc/vfio_fsl_mc.c */
 import {
   BUS_NOTIFY_ADD_DEVICE,
   BUS_NOTIFY_BOUND_DRIVER,
@@ -37,6 +34,8 @@ import {
   fsl_mc_obj_close,
   fsl_mc_obj_open,
   fsl_mc_obj_reset,
+  FSL_MC_REGION_CACHEABLE,
+  FSL_MC_REGION_SHAREABLE,
   is_fsl_mc_bus_dprc,
   mc_cmd_header,
   MC_CMD_STATUS_READY,
@@ -45,7 +44,16 @@ import {
 } from "#linux/fsl/mc.ts";
 import { type iomem, ioremap, iounmap, readq, readq_relaxed, writeq, writeq_relaxed } from "#linux/io.ts";
 import { IORESOURCE_BITS, IORESOURCE_READONLY, resource_size } from "#linux/ioport.ts";
-import { PAGE_SIZE } from "#linux/mm.ts";
+import {
+  PAGE_SHIFT,
+  PAGE_SIZE,
+  pgprot_noncached,
+  remap_pfn_range,
+  type vm_area_struct,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+} from "#linux/mm.ts";
 import { kbuild } from "#linux/module.ts";
 import { mutex_destroy, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import type { notifier_block } from "#linux/notifier.ts";
@@ -85,6 +93,7 @@ import {
   VFIO_FSL_MC_INDEX_TO_OFFSET,
   vfio_fsl_mc_irqs_cleanup,
   VFIO_FSL_MC_OFFSET_MASK,
+  VFIO_FSL_MC_OFFSET_SHIFT,
   VFIO_FSL_MC_OFFSET_TO_INDEX,
   vfio_fsl_mc_region,
   vfio_fsl_mc_set_irqs_ioctl,
@@ -94,6 +103,7 @@ const { THIS_MODULE, per_boot, module_init, module_exit, MODULE_LICENSE } = kbui
 
 /** ~PAGE_MASK */
 const NOT_PAGE_MASK = BigInt(PAGE_SIZE - 1);
+const SHIFT = BigInt(PAGE_SHIFT);
 
 function vfio_fsl_mc_open_device(core_vdev: vfio_device): number {
   const vdev = container_of(core_vdev, vfio_fsl_mc_device, "vdev");
@@ -347,6 +357,46 @@ function* vfio_fsl_mc_write(core_vdev: vfio_device, buf: bigint, count: number, 
   return count;
 }
 
+function vfio_fsl_mc_mmap_mmio(region: vfio_fsl_mc_region, vma: vm_area_struct): number {
+  const size = vma.vm_end - vma.vm_start;
+
+  const pgoff = vma.vm_pgoff & ((1n << (VFIO_FSL_MC_OFFSET_SHIFT - SHIFT)) - 1n);
+  const base = pgoff << SHIFT;
+
+  if (region.size < BigInt(PAGE_SIZE) || base + size > region.size) return -EINVAL;
+
+  const region_cacheable = region.type & FSL_MC_REGION_CACHEABLE && region.type & FSL_MC_REGION_SHAREABLE;
+  if (!region_cacheable) vma.vm_page_prot = pgprot_noncached(vma.vm_page_prot);
+
+  vma.vm_pgoff = (region.addr >> SHIFT) + pgoff;
+
+  return remap_pfn_range(vma, vma.vm_start, vma.vm_pgoff, size, vma.vm_page_prot);
+}
+
+function vfio_fsl_mc_mmap(core_vdev: vfio_device, vma: vm_area_struct): number {
+  const vdev = container_of(core_vdev, vfio_fsl_mc_device, "vdev");
+  const mc_dev = vdev.mc_dev!;
+
+  const index = Number(BigInt.asUintN(32, vma.vm_pgoff >> (VFIO_FSL_MC_OFFSET_SHIFT - SHIFT)));
+
+  if (vma.vm_end < vma.vm_start) return -EINVAL;
+  if (vma.vm_start & NOT_PAGE_MASK) return -EINVAL;
+  if (vma.vm_end & NOT_PAGE_MASK) return -EINVAL;
+  if (!(vma.vm_flags & BigInt(VM_SHARED))) return -EINVAL;
+  if (index >= mc_dev.obj_desc.region_count) return -EINVAL;
+
+  const region = vdev.regions!.at(index);
+  if (!(region.flags & VFIO_REGION_INFO_FLAG_MMAP)) return -EINVAL;
+
+  if (!(region.flags & VFIO_REGION_INFO_FLAG_READ) && vma.vm_flags & BigInt(VM_READ)) return -EINVAL;
+
+  if (!(region.flags & VFIO_REGION_INFO_FLAG_WRITE) && vma.vm_flags & BigInt(VM_WRITE)) return -EINVAL;
+
+  vma.vm_private_data = mc_dev;
+
+  return vfio_fsl_mc_mmap_mmio(region, vma);
+}
+
 function vfio_fsl_mc_bus_notifier(nb: notifier_block, action: number, data: unknown): number {
   const vdev = container_of(nb, vfio_fsl_mc_device, "nb");
   const dev = data as device;
@@ -490,6 +540,7 @@ const vfio_fsl_mc_ops: vfio_device_ops = {
   ioctl: vfio_fsl_mc_ioctl,
   read: vfio_fsl_mc_read,
   write: vfio_fsl_mc_write,
+  mmap: vfio_fsl_mc_mmap,
 };
 
 const s = per_boot(() => {

@@ -32,6 +32,7 @@ import {
   vfio_platform_device,
   vfio_platform_init_common,
   vfio_platform_ioctl,
+  vfio_platform_mmap,
   vfio_platform_open_device,
   vfio_platform_read,
   vfio_platform_release_common,
@@ -119,6 +120,7 @@ const vfio_amba_ops: vfio_device_ops = {
   ioctl: vfio_platform_ioctl,
   read: vfio_platform_read,
   write: vfio_platform_write,
+  mmap: vfio_platform_mmap,
 };
 
 /** No identity: only a driver_override brings a device here. */

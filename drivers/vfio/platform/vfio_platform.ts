@@ -31,6 +31,7 @@ import {
   vfio_platform_device,
   vfio_platform_init_common,
   vfio_platform_ioctl,
+  vfio_platform_mmap,
   vfio_platform_open_device,
   vfio_platform_read,
   vfio_platform_release_common,
@@ -117,6 +118,7 @@ const vfio_platform_ops: vfio_device_ops = {
   ioctl: vfio_platform_ioctl,
   read: vfio_platform_read,
   write: vfio_platform_write,
+  mmap: vfio_platform_mmap,
 };
 
 const s = per_boot(() => {

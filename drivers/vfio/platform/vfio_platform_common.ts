@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
  * What the drivers of VFIO for platform and for AMBA devices have in common. Source: drivers/vfio/platform/vfio_platform_common.c
- *
- * Not here: mapping registers to user space (vfio_platform_mmap()). The kernel is one without CONFIG_ACPI.
+ * The kernel is one without CONFIG_ACPI.
  */
 import { WARN_ON } from "#linux/bug.ts";
 import { dev_err, dev_info, dev_warn, type device } from "#linux/device.ts";
@@ -19,7 +18,16 @@ import {
   list_for_each_entry_safe,
   list_head,
 } from "#linux/list.ts";
-import { PAGE_SIZE } from "#linux/mm.ts";
+import {
+  PAGE_SHIFT,
+  PAGE_SIZE,
+  pgprot_noncached,
+  remap_pfn_range,
+  type vm_area_struct,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+} from "#linux/mm.ts";
 import { kbuild, type module, module_put, request_module, try_module_get } from "#linux/module.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import { pm_runtime_get_sync, pm_runtime_put } from "#linux/pm_runtime.ts";
@@ -51,6 +59,7 @@ import {
   vfio_platform_irq_cleanup,
   vfio_platform_irq_init,
   VFIO_PLATFORM_OFFSET_MASK,
+  VFIO_PLATFORM_OFFSET_SHIFT,
   VFIO_PLATFORM_OFFSET_TO_INDEX,
   vfio_platform_region,
   VFIO_PLATFORM_REGION_TYPE_MMIO,
@@ -68,6 +77,7 @@ const VFIO_PLATFORM_IS_ACPI = (vdev: vfio_platform_device): boolean => vdev.acpi
 
 /** ~PAGE_MASK */
 const NOT_PAGE_MASK = BigInt(PAGE_SIZE - 1);
+const SHIFT = BigInt(PAGE_SHIFT);
 
 /** The machine is booted with a device tree. */
 const acpi_disabled = true;
@@ -515,6 +525,47 @@ export function* vfio_platform_write(
   return -EINVAL;
 }
 EXPORT_SYMBOL_GPL(vfio_platform_write);
+
+function vfio_platform_mmap_mmio(region: vfio_platform_region, vma: vm_area_struct): number {
+  const req_len = vma.vm_end - vma.vm_start;
+  const pgoff = vma.vm_pgoff & ((1n << (VFIO_PLATFORM_OFFSET_SHIFT - SHIFT)) - 1n);
+  const req_start = pgoff << SHIFT;
+
+  if (region.size < BigInt(PAGE_SIZE) || req_start + req_len > region.size) return -EINVAL;
+
+  vma.vm_page_prot = pgprot_noncached(vma.vm_page_prot);
+  vma.vm_pgoff = (region.addr >> SHIFT) + pgoff;
+
+  return remap_pfn_range(vma, vma.vm_start, vma.vm_pgoff, req_len, vma.vm_page_prot);
+}
+
+/** Maps registers of a region, whose number is in the upper bits of the offset, to user space. @return 0 or -EINVAL. May sleep */
+export function vfio_platform_mmap(core_vdev: vfio_device, vma: vm_area_struct): number {
+  const vdev = container_of(core_vdev, vfio_platform_device, "vdev");
+
+  const index = Number(BigInt.asUintN(32, vma.vm_pgoff >> (VFIO_PLATFORM_OFFSET_SHIFT - SHIFT)));
+
+  if (vma.vm_end < vma.vm_start) return -EINVAL;
+  if (!(vma.vm_flags & BigInt(VM_SHARED))) return -EINVAL;
+  if (index >= vdev.num_regions) return -EINVAL;
+  if (vma.vm_start & NOT_PAGE_MASK) return -EINVAL;
+  if (vma.vm_end & NOT_PAGE_MASK) return -EINVAL;
+
+  const region = vdev.regions!.at(index);
+  if (!(region.flags & VFIO_REGION_INFO_FLAG_MMAP)) return -EINVAL;
+
+  if (!(region.flags & VFIO_REGION_INFO_FLAG_READ) && vma.vm_flags & BigInt(VM_READ)) return -EINVAL;
+
+  if (!(region.flags & VFIO_REGION_INFO_FLAG_WRITE) && vma.vm_flags & BigInt(VM_WRITE)) return -EINVAL;
+
+  vma.vm_private_data = vdev;
+
+  if (region.type & VFIO_PLATFORM_REGION_TYPE_MMIO) return vfio_platform_mmap_mmio(region, vma);
+  else if (region.type & VFIO_PLATFORM_REGION_TYPE_PIO) return -EINVAL;
+
+  return -EINVAL;
+}
+EXPORT_SYMBOL_GPL(vfio_platform_mmap);
 
 /* `&vdev->compat` */
 class compat_of {

@@ -95,6 +95,7 @@ export {
   vfio_platform_close_device,
   vfio_platform_init_common,
   vfio_platform_ioctl,
+  vfio_platform_mmap,
   vfio_platform_open_device,
   vfio_platform_read,
   vfio_platform_release_common,

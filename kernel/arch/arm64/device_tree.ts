@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What an arm64 machine is made of: the device tree that its firmware hands over, and the devices behind it. */
 import { device_node, type of_property } from "#linux/of.ts";
-import { add_mmio, type mmio_device } from "../iomem.ts";
+import { add_mmio, type mmio_device } from "../mmio.ts";
 import { per_boot } from "../../boot.ts";
 import { board, type board_name } from "./board.ts";
 import { mc_firmware, type mc_object_plan } from "./mc_firmware.ts";

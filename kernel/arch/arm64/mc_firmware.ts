@@ -3,7 +3,7 @@
  * The Management Complex of a DPAA2 machine: objects in containers, and the portals by which commands reach it. It knows the
  * commands that find, open, close and reset objects and that set up their interrupts; of what the objects do it has nothing.
  */
-import type { mmio_device } from "../iomem.ts";
+import type { mmio_device } from "../mmio.ts";
 import { irq_line } from "../../irq/manage.ts";
 import { mmio_registers } from "./mmio_registers.ts";
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Registers that keep what is written to them. */
-import type { mmio_device } from "../iomem.ts";
+import type { mmio_device } from "../mmio.ts";
 
 export class mmio_registers implements mmio_device {
   readonly view: DataView;

@@ -170,7 +170,8 @@ function status_of(qid: number): { code: number; adapter: hw_adapter | null; q: 
 }
 function answer(response_code: number, q: hw_queue): ap_queue_status {
   return {
-    queue_empty: response_code === NORMAL || response_code === RESET_IN_PROGRESS,
+    // Not before a reset is done, also when it has just been begun
+    queue_empty: response_code === NORMAL && q.reset_until_ns <= clock.ns,
     replies_waiting: false,
     queue_full: false,
     irq_enabled: q.irq_enabled,

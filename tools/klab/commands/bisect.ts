@@ -4,10 +4,20 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 import { constants } from "node:os";
-import { type Bisection, bisectStates, type Judgement, judgementOf, logLine, readLog, TERMS } from "../bisect.ts";
+import {
+  type Bisection,
+  bisectStates,
+  type Judgement,
+  judgementOf,
+  logLine,
+  readLog,
+  shows,
+  stoppedBefore,
+  TERMS,
+} from "../bisect.ts";
 import { InputError } from "../errors.ts";
 import type { Shell } from "../main.ts";
-import { findings, runScenario, scenarioOf } from "../scenario.ts";
+import { runScenario, scenarioOf } from "../scenario.ts";
 import { type State, state as stateOf, statesOf } from "../states/index.ts";
 import { loadState } from "../states/load.ts";
 import type { Terminal } from "../terminal.ts";
@@ -28,8 +38,11 @@ interface Options {
 
 type Judge = (state: State) => Promise<Judgement>;
 
-/** A state is bad if the scenario finds something in it, or the report that is asked for. A state that cannot be loaded is skipped. */
-async function scenarioJudge(id: string, report: string | undefined): Promise<Judge> {
+/**
+ * A state is bad if the scenario finds something in it, or the report that is asked for. A state that cannot be loaded is skipped.
+ * @note: told of states that stop of something else
+ */
+async function scenarioJudge(id: string, report: string | undefined, note: (text: string) => void): Promise<Judge> {
   const scenario = await scenarioOf(id);
   return async (state) => {
     let kernel;
@@ -40,9 +53,33 @@ async function scenarioJudge(id: string, report: string | undefined): Promise<Ju
       throw error;
     }
     const result = runScenario(kernel, scenario, { state: state.name });
-    const found = report === undefined ? findings(result) : result.reports.filter((r) => r.title.includes(report));
-    return found.length > 0 ? "bad" : "good";
+    // With faults there are many runs, and most of them stop.
+    const why = scenario.faults ? null : stoppedBefore(result, report);
+    if (why !== null) note(`${state.name}: ${why}`);
+    return shows(result, report) ? "bad" : "good";
   };
+}
+
+const OPPOSITE: Readonly<Record<Judgement, Judgement>> = { good: "bad", bad: "good", skip: "skip" };
+
+/**
+ * Both ends are looked at first, as what does not differ between them begins nowhere. What the old end has and the new one has not
+ * ends in between.
+ */
+async function directed(judge: Judge, old: State, now: State, isOld: boolean): Promise<Judge> {
+  const [first, last] = [await judge(old), await judge(now)];
+  if (first === "skip" || last === "skip")
+    throw new InputError(`${first === "skip" ? old.name : now.name} cannot be tested; take another end`);
+  if (first === last)
+    throw new InputError(
+      `${first === "bad" ? "found in both" : "found in neither"}, ${old.name} and ${now.name}: nothing begins or ends between them`,
+    );
+  if (first === "good") return judge;
+  if (!isOld)
+    throw new InputError(
+      `found in ${old.name} and not in ${now.name}: for where it ends use --old ${old.name} --new ${now.name}`,
+    );
+  return async (state) => OPPOSITE[await judge(state)];
 }
 
 /** Runs a command with the state's tree as its folder. What it writes goes to stderr: stdout is for the result. */
@@ -127,9 +164,15 @@ async function work(terminal: Terminal, command: readonly string[], options: Opt
   if (options.scenario === undefined && command.length === 0 && !replayed)
     throw new InputError("what is to be tested? give --scenario X, or a command behind --");
   const { states, from, to } = await statesBetween(good, bad);
+  const [oldEnd, newEnd] = [states[from], states[to]];
   const asked =
-    options.scenario !== undefined
-      ? await scenarioJudge(options.scenario, options.report)
+    options.scenario !== undefined && oldEnd && newEnd
+      ? await directed(
+          await scenarioJudge(options.scenario, options.report, (text) => terminal.note(text)),
+          oldEnd,
+          newEnd,
+          options.good === undefined && options.bad === undefined,
+        )
       : command.length > 0
         ? commandJudge(command)
         : null;
@@ -183,7 +226,7 @@ export function bisect({ program, does }: Shell): void {
     .option("--new <state>", "the same as --bad, in other words")
     .option("--term-old <word>", "a word of your own instead of good")
     .option("--term-new <word>", "a word of your own instead of bad")
-    .option("--scenario <id>", "bad is where it finds something")
+    .option("--scenario <id>", "bad is where it finds something; with --old and --new also where it no longer does")
     .option("--report <title>", "bad is where it finds this: part of a report's title")
     .option("--log <file>", "write what was found out, step by step")
     .option("--replay <file>", "take what such a log says as known")

@@ -2,9 +2,9 @@
 /** klab compare: what two states do differently. */
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { makePages, PAGES } from "../compare/docs.ts";
-import { BOOT, compareScenario, type ScenarioDiff } from "../compare/scenario-diff.ts";
-import { scenarioLines } from "../compare/show.ts";
+import { makePages, PAGES, pageVersions } from "../compare/docs.ts";
+import { BOOT, compareScenario, type ScenarioDiff, summary } from "../compare/scenario-diff.ts";
+import { handoverLines, objectLines, scenarioLines } from "../compare/show.ts";
 import { InputError } from "../errors.ts";
 import type { ExitCode, Shell } from "../main.ts";
 import { ROOT } from "../paths.ts";
@@ -43,16 +43,22 @@ async function compareStates(terminal: Terminal, one: string, two: string, ids: 
     progress.end();
     for (const line of scenarioLines(diff, [state1.name, state2.name], paint)) terminal.line(line);
   }
+  const all = summary(found);
+  if (all.objects.length > 0) {
+    terminal.line(paint.head("Who allocates and frees what, in all of them"));
+    for (const line of objectLines(all.objects, paint)) terminal.line(line);
+    for (const line of handoverLines(all.handovers)) terminal.line(line);
+  }
   const differing = found.filter((d) => !d.same).length;
   terminal.line(`${differing} of ${found.length} scenarios differ between ${state1.name} and ${state2.name}`);
   if (left.length > 0) terminal.line(`not compared unless named, as they take minutes: ${left.join(", ")}`);
-  terminal.document({ scenarios: found });
+  terminal.document({ scenarios: found, summary: all });
   return differing > 0 ? 1 : 0;
 }
 
 async function writePages(terminal: Terminal): Promise<ExitCode> {
-  const progress = terminal.progress(8);
-  const pages = await makePages("v1", (what) => progress.step(what));
+  const progress = terminal.progress(8 * pageVersions().length);
+  const pages = await makePages((what) => progress.step(what));
   progress.end();
   await mkdir(PAGES, { recursive: true });
   for (const [name, text] of pages) {
@@ -73,7 +79,7 @@ export function compare({ program, does }: Shell): void {
     .argument("[state1]", "v1:4, v1, base, or a folder")
     .argument("[state2]", "the other one")
     .argument("[scenarios...]", "default: all but those in which every allocation fails in turn")
-    .option("--docs", "write Documentation/series/ instead: each patch of v1 against the state before it")
+    .option("--docs", "write Documentation/series/ instead: each patch of each version against the state before it")
     .option("--json", "print one JSON document")
     .action(
       (
@@ -84,7 +90,8 @@ export function compare({ program, does }: Shell): void {
       ) =>
         does(options, (terminal) => {
           if (options.docs) {
-            if (one !== undefined) throw new InputError("--docs is about all states of v1; leave the states out");
+            if (one !== undefined)
+              throw new InputError("--docs is about all states of all versions; leave the states out");
             return writePages(terminal);
           }
           if (one === undefined || two === undefined)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** klab run: one scenario in one state. */
 import { replay_schedule } from "../../../kernel/explore/replay.ts";
+import { shows, stoppedBefore } from "../bisect.ts";
 import { InputError } from "../errors.ts";
 import { MAX_STEPS } from "../explore/execute.ts";
 import { readToken, sourceOf, type Token } from "../explore/token.ts";
+import { story } from "../explore/story.ts";
 import { plain } from "../json.ts";
 import type { ExitCode, Shell } from "../main.ts";
 import {
@@ -35,10 +37,13 @@ const logLine = ({ ns, text }: LogLine): string => `${stamp(ns)} ${text}`;
 const eventLine = ({ ns, comm, pid, name, text }: TraceEvent): string =>
   `${stamp(ns)} ${`${comm}-${pid}`.padStart(16)}: ${name}: ${text}`;
 
-function print(terminal: Terminal, result: RunResult, trace: boolean): void {
+function print(terminal: Terminal, result: RunResult, trace: boolean, told: readonly string[] | null): void {
   terminal.line(terminal.style("bold", "Kernel log"));
   for (const line of result.log) terminal.line(logLine(line));
-  if (trace) {
+  if (told) {
+    terminal.line(`\n${terminal.style("bold", "What happened")}`);
+    for (const line of told) terminal.line(line);
+  } else if (trace) {
     terminal.line(`\n${terminal.style("bold", "Events")}`);
     for (const event of result.events) terminal.line(eventLine(event));
   }
@@ -61,7 +66,7 @@ export async function runAndShow(
   terminal: Terminal,
   scenario: Scenario,
   state: State,
-  show: { readonly trace: boolean; readonly kcsan?: boolean },
+  show: { readonly trace: boolean; readonly kcsan?: boolean; readonly report?: string; readonly columns?: boolean },
   token?: Token,
 ): Promise<ExitCode> {
   let kernel;
@@ -93,7 +98,11 @@ export async function runAndShow(
   });
   const diverged = schedule !== undefined && (schedule.diverged || unasked(schedule.asked, token));
   if (diverged) terminal.note("a decision of the token did not fit: this is not the run that it was made from");
-  print(terminal, result, trace);
+  const told =
+    token && show.columns === true && show.trace && !terminal.json
+      ? story({ kernel, scenario, state: state.name, mode: token.mode, decisions: token.decisions }, terminal.width)
+      : null;
+  print(terminal, result, trace, told);
   const { outcome, reports, log, events, results } = result;
   terminal.document({
     scenario: scenario.id,
@@ -105,7 +114,9 @@ export async function runAndShow(
     results: plain(results),
     ...(token ? { source_changed: changed, diverged } : {}),
   });
-  return findings(result).length > 0 ? 1 : 0;
+  const why = scenario.faults ? null : stoppedBefore(result, show.report);
+  if (why !== null) terminal.note(why);
+  return shows(result, show.report) ? 1 : 0;
 }
 
 /** Whether the run ended before the last decision was asked for. */
@@ -122,9 +133,20 @@ export function run({ program, does }: Shell): void {
     .option("--kcsan", "look for data races and unordered frees")
     .option("--trace", "show the events too")
     .option("--schedule <token>", "a token of `klab explore`: the decisions of the run")
+    .option("--report <title>", "end with 1 only if a report has this in its title")
     .option("--json", "print one JSON document")
     .action(
-      (id: string, options: { state?: string; trace?: boolean; kcsan?: boolean; schedule?: string; json?: boolean }) =>
+      (
+        id: string,
+        options: {
+          state?: string;
+          trace?: boolean;
+          kcsan?: boolean;
+          schedule?: string;
+          report?: string;
+          json?: boolean;
+        },
+      ) =>
         does(options, async (terminal) => {
           if (options.state === undefined)
             throw new InputError("in which state? say it with --state, for example --state v1:4");
@@ -139,7 +161,11 @@ export function run({ program, does }: Shell): void {
             terminal,
             scenario,
             state,
-            { trace: options.trace === true, kcsan: options.kcsan === true },
+            {
+              trace: options.trace === true,
+              kcsan: options.kcsan === true,
+              ...(options.report === undefined ? {} : { report: options.report }),
+            },
             token,
           );
         }),

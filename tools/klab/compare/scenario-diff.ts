@@ -3,6 +3,7 @@
 import { plain } from "../json.ts";
 import { faultRuns, type RunnableKernel, runScenario, type ScenarioFor } from "../scenario.ts";
 import { align, type FirstDifference, type KindDiff, sum } from "./align.ts";
+import { type Handover, handovers, type ObjectDiff, objectsOf, sumObjects } from "./objects.ts";
 import { Recorder, type Step } from "./stream.ts";
 
 export interface ScenarioDiff {
@@ -11,6 +12,18 @@ export interface ScenarioDiff {
   /** In a scenario with faults: of the first run that differs. */
   readonly first: (FirstDifference & { readonly fault?: string }) | null;
   readonly diffs: readonly KindDiff[];
+  readonly objects: readonly ObjectDiff[];
+}
+
+/** What several scenarios say together. */
+export interface Summary {
+  readonly diffs: readonly KindDiff[];
+  readonly objects: readonly ObjectDiff[];
+  readonly handovers: readonly Handover[];
+}
+export function summary(found: readonly ScenarioDiff[]): Summary {
+  const objects = sumObjects(found.map((d) => d.objects));
+  return { diffs: sum(found.map((d) => d.diffs)), objects, handovers: handovers(objects) };
 }
 
 /** What is asked of a state besides the scenarios: that it comes up. */
@@ -54,6 +67,7 @@ function compareFaults<K extends RunnableKernel>(one: K, two: K, scenario: Scena
   const [runs1, runs2] = [recordFaults(one, scenario), recordFaults(two, scenario)];
   let first: ScenarioDiff["first"] = null;
   const diffs: (readonly KindDiff[])[] = [];
+  const objects: (readonly ObjectDiff[])[] = [];
   for (const fault of new Set([...runs1.keys(), ...runs2.keys()])) {
     const [steps1, steps2] = [runs1.get(fault), runs2.get(fault)];
     // Only one state asks for this memory: what it does then has no counterpart, and says so in one line.
@@ -61,13 +75,14 @@ function compareFaults<K extends RunnableKernel>(one: K, two: K, scenario: Scena
     const found = align(steps1 && steps2 ? steps1 : steps1 ? only : [], steps1 && steps2 ? steps2 : steps2 ? only : []);
     if (found.first) first ??= { ...found.first, fault };
     diffs.push(found.diffs);
+    if (steps1 && steps2) objects.push(objectsOf(steps1, steps2));
   }
-  return { id: scenario.id, same: first === null, first, diffs: sum(diffs) };
+  return { id: scenario.id, same: first === null, first, diffs: sum(diffs), objects: sumObjects(objects) };
 }
 
 /** Two runs of a scenario side by side. */
 export function compareRuns(id: string, one: readonly Step[], two: readonly Step[]): ScenarioDiff {
-  return { id, ...align(one, two) };
+  return { id, ...align(one, two), objects: objectsOf(one, two) };
 }
 
 /**

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What differs between two states, for people: on a terminal and as a page. */
 import type { Counted, KindDiff } from "./align.ts";
+import type { Handover, ObjectDiff } from "./objects.ts";
 import type { ScenarioDiff } from "./scenario-diff.ts";
 
 /** Where the lines go: plain here, coloured on a terminal. */
@@ -61,6 +62,26 @@ export function firstLines({ first }: ScenarioDiff, names: readonly [string, str
     paint.gone(`    ${names[0].padEnd(width)}  ${first.first ?? "(the run is over)"}`),
     paint.come(`    ${names[1].padEnd(width)}  ${first.second ?? "(the run is over)"}`),
   ];
+}
+
+/** Who frees what somebody else freed, in a sentence each. */
+export function handoverLines(all: readonly Handover[]): string[] {
+  const words = (names: readonly string[]): string => names.join(", ").replace(/^never$/, "nobody");
+  return all.map((h) => {
+    const behalf = h.for.length > 0 ? `, for ${h.for.join(", ")}` : "";
+    return `  ${h.objects.join(", ")}: freed by ${words(h.to)}; before by ${words(h.from)}${behalf}`;
+  });
+}
+
+/** Who allocates and frees what, where that differs. */
+export function objectLines(objects: readonly ObjectDiff[], paint: Paint = PLAIN): string[] {
+  const line = (sign: string, { allocated, freed }: ObjectDiff["gone"][number]): string =>
+    `    ${sign} allocated by ${allocated}, freed ${freed === "never" ? freed : `by ${freed}`}`;
+  return objects.flatMap(({ object, gone, come }) => [
+    `  ${object}`,
+    ...gone.map((fate) => paint.gone(line("-", fate))),
+    ...come.map((fate) => paint.come(line("+", fate))),
+  ]);
 }
 
 /** All there is to say of one scenario. */

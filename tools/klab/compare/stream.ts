@@ -17,16 +17,27 @@ export const KINDS = [
 ] as const;
 export type Kind = (typeof KINDS)[number];
 
+/** By whom an object was allocated, and by whom freed, "never" if it was not; each with its callers in modules. */
+export interface Fate {
+  readonly object: string;
+  readonly allocated: string;
+  readonly freed: string;
+}
 export interface Step {
   readonly kind: Kind;
   readonly line: string;
+  /** Of a life time. */
+  readonly fate?: Fate;
 }
 
 /** Where an object came into being and where it went. */
 interface Life {
   readonly name: string;
+  readonly type: string;
+  readonly site: string;
   readonly born: string;
-  freed: string;
+  /** By whom and, in the program, when. */
+  freed: { readonly by: string; readonly when: string } | null;
 }
 
 const KIND_OF: Readonly<Record<string, Kind>> = {
@@ -37,12 +48,24 @@ const KIND_OF: Readonly<Record<string, Kind>> = {
   module_get: "reference",
   module_put: "reference",
   sched_stat_blocked: "wait",
+  complete: "wait",
+  wait_for_completion: "wait",
   sys_exit: "return code",
   console: "log",
   uevent: "uevent",
   error_report_end: "report",
 };
-const KERNEL_SYSTEMS = ["kmem", "refcount", "module", "sched", "raw_syscalls", "printk", "kobject", "error_report"];
+const KERNEL_SYSTEMS = [
+  "kmem",
+  "refcount",
+  "module",
+  "sched",
+  "completion",
+  "raw_syscalls",
+  "printk",
+  "kobject",
+  "error_report",
+];
 
 /** Addresses, and what only counts: pids, processors, sequence numbers. */
 function mask(text: string): string {
@@ -85,12 +108,19 @@ export class Recorder {
     return name;
   }
 
+  /** A member of an object, in events that have one. */
+  #member({ type, birth, member }: KernelEvent["fields"]): string {
+    const object = this.#object(String(type), Number(birth));
+    return member === undefined || member === "" ? object : `${object}.${String(member)}`;
+  }
+
   #born(type: string, birth: number, site: string, comm: string): string {
     // Byte memory has no type of its own: one more somewhere would rename all that come after it.
     const plainMemory = type === "buffer" || type.endsWith("[]");
     const name = plainMemory ? this.#numbered(`${type} of ${site}`) : this.#numbered(type);
     this.#names.set(birth, name);
-    if (!plainMemory) this.#lives.set(birth, { name, born: `${site} (${this.#when(comm)})`, freed: "never" });
+    const born = `${site} (${this.#when(comm)})`;
+    if (!plainMemory) this.#lives.set(birth, { name, type, site, born, freed: null });
     return name;
   }
 
@@ -106,16 +136,17 @@ export class Recorder {
       }
       case "kfree": {
         const life = this.#lives.get(number("birth"));
-        if (life) life.freed = `${site} (${this.#when(comm)})`;
-        return `${this.#object(field("type"), number("birth"))} by ${site}`;
+        const by = "path" in fields ? field("path") : site;
+        if (life) life.freed = { by, when: this.#when(comm) };
+        return `${this.#object(field("type"), number("birth"))} by ${by}`;
       }
       case "ref_get":
-      case "ref_put": {
-        const object = this.#object(field("type"), number("birth"));
-        const member = field("member");
-        const counter = member === "" || member === "undefined" ? object : `${object}.${member}`;
-        return `${name === "ref_get" ? "+1" : "-1"} on ${counter}, now ${field("refs")}, by ${site}`;
-      }
+      case "ref_put":
+        return `${name === "ref_get" ? "+1" : "-1"} on ${this.#member(fields)}, now ${field("refs")}, by ${site}`;
+      case "complete":
+        return `complete ${this.#member(fields)} by ${site}`;
+      case "wait_for_completion":
+        return `wait for ${this.#member(fields)}${number("done") ? ", which is done" : ""}, in ${site}`;
       case "module_get":
       case "module_put":
         return `${name === "module_get" ? "+1" : "-1"} on module ${field("name")}, now ${number("refcnt") - 1}, by ${site}`;
@@ -157,8 +188,12 @@ export class Recorder {
     for (const [name, value] of Object.entries(result.results))
       this.steps.push({ kind: "result", line: `${name}: ${words(value)}` });
     this.steps.push({ kind: "result", line: `the run ends: ${result.outcome}` });
-    for (const { name, born, freed } of this.#lives.values())
-      this.steps.push({ kind: "life time", line: `${name}: ${born} … ${freed}` });
+    for (const { name, type, site, born, freed } of this.#lives.values()) {
+      // On whose behalf is the fate's to tell, once for all objects that share it.
+      const end = freed ? `${freed.by.split(" < ")[0] ?? ""} (${freed.when})` : "never";
+      const fate = { object: type, allocated: site, freed: freed?.by ?? "never" };
+      this.steps.push({ kind: "life time", line: `${name}: ${born} … ${end}`, fate });
+    }
     return this.steps;
   }
 }

@@ -41,7 +41,9 @@ export class Roles {
     if (!known.has(recorded) && ![...known.values()].includes(here)) known.set(recorded, here);
   }
   #of({ role, number }: Found): string {
-    return this.#here[role].get(number) ?? number;
+    const known = this.#here[role];
+    // One that nobody knows yet is taken as it is, unless that is another one's number here.
+    return known.get(number) ?? ([...known.values()].includes(number) ? `another ${number}` : number);
   }
 
   /** Lines that say the same but for such numbers tell which stands for which. */

@@ -23,29 +23,22 @@ const MEMORY: readonly OwnMemory[] = [
 const STACK = ["vfio", "vfio_iommu_type1", "mdev"];
 const SAMPLES = ["mtty", "mdpy", "mbochs"];
 /** What a device of the PCI bus needs to be given to user space. */
-const PCI = ["vfio", "vfio_virqfd", "vfio_pci_core", "vfio_pci"];
+const PCI = ["vfio_virqfd", "vfio_pci_core", "vfio_pci"];
 
 /** Whether a trace is of this format: its records are numbered. */
 export function isX86(records: readonly GoldenRecord[]): boolean {
   return typeof records[0]?.said["n"] === "number";
 }
 
-/** Modules that have to be there for records that speak of them, by that word. */
-const DRIVERS: ReadonlyMap<string, readonly string[]> = new Map([
-  ...SAMPLES.map((name) => [name, SAMPLES] as const),
-  ["vfio-pci", ["vfio_virqfd", "vfio_pci_core", "vfio_pci"]],
-]);
-/** Those of the drivers that a record is about, by name or in a path. */
+/** Modules that have to be there for a record: it names a sample, or a path on the PCI bus. */
 function driversOf({ args }: GoldenRecord): readonly string[] {
-  const words = Object.values(args).flatMap((v) =>
-    typeof v === "string" ? [...v.split("/"), ...v.split(/[/-]/)] : [],
-  );
-  return words.flatMap((word) => DRIVERS.get(word) ?? []);
+  const texts = Object.values(args).filter((v) => typeof v === "string");
+  const words = texts.flatMap((text) => text.split(/[/-]/));
+  return [
+    ...(SAMPLES.some((name) => words.includes(name)) ? SAMPLES : []),
+    ...(texts.some((text) => text.startsWith("/sys/bus/pci/")) ? PCI : []),
+  ];
 }
-
-/** Whether a record is about the PCI bus, or a device on it. */
-const isAboutPci = ({ args }: GoldenRecord): boolean =>
-  Object.values(args).some((v) => typeof v === "string" && v.startsWith("/sys/bus/pci/"));
 
 /** `n step`: a name alone may come twice. */
 const nameOf = ({ said, step }: GoldenRecord): string => `${String(said["n"])} ${step}`;
@@ -140,6 +133,7 @@ class X86Replay {
       pci: this.#kernel.recorded_pci,
       schedule,
       bug_on_data_corruption: true,
+      modules: { unsigned: true, out_of_tree: SAMPLES },
     });
     if (end !== "done") throw new InputError(`the machine does not come up: ${end}`);
     const side = new SideChannels(this.#kernel);
@@ -182,7 +176,6 @@ class X86Replay {
           [...STACK, ...drivers].filter((name) => !loads.has(name)),
           side,
         );
-      if (isAboutPci(record)) yield* this.#load(a, PCI, side);
       const got = yield* this.#performed(a, record);
       yield* a.u.sleep_ms(SETTLE_MS);
       if (got === null) {

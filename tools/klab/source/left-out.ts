@@ -27,6 +27,17 @@ export const LEFT_OUT: Readonly<Record<string, Readonly<Record<string, string>>>
     vfio_spapr_pci_eeh_open: EEH,
     vfio_spapr_pci_eeh_release: EEH,
   },
+  "drivers/vfio/platform/vfio_platform.c": { DRIVER_AUTHOR: MODINFO, DRIVER_DESC: MODINFO },
+  "drivers/vfio/platform/vfio_amba.c": { DRIVER_AUTHOR: MODINFO, DRIVER_DESC: MODINFO },
+  "drivers/vfio/platform/vfio_platform_common.c": {
+    DRIVER_AUTHOR: MODINFO,
+    DRIVER_DESC: MODINFO,
+    dev_fmt: "its prefix stands in the messages",
+  },
+  "drivers/vfio/platform/vfio_platform_private.h": {
+    module_vfio_reset_handler: "makes functions, which a reset module writes out",
+    vfio_platform_register_reset: "makes a static, which a reset module has itself",
+  },
   "drivers/s390/cio/vfio_ccw_trace.h": {
     TRACE_INCLUDE_FILE: PREPROCESSOR,
     TRACE_INCLUDE_PATH: PREPROCESSOR,

@@ -137,6 +137,7 @@ import {
   VFIO_DEVICE_RESET,
   VFIO_DEVICE_SET_IRQS,
   vfio_device_info,
+  vfio_info_cap_header,
   VFIO_IRQ_INFO_AUTOMASKED,
   VFIO_IRQ_INFO_EVENTFD,
   VFIO_IRQ_INFO_MASKABLE,
@@ -1124,7 +1125,7 @@ function* intel_vgpu_get_region_info(vgpu: intel_vgpu, arg: bigint): Sleeps<numb
   if (info.flags & VFIO_REGION_INFO_FLAG_CAPS && sparse) {
     ret = vfio_info_add_capability(
       caps,
-      sparse.header,
+      cast_to(vfio_info_cap_header, sparse_mem!, 0),
       struct_size(vfio_region_info_cap_sparse_mmap, sparse.nr_areas, sizeof(vfio_region_sparse_mmap_area)),
     );
     if (ret) {

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** What holds for every run: the same again gives the same, listening changes nothing, and nothing stays behind. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import test from "ava";
+import { boot, found, log, type outcome, run } from "../../kernel/lab.ts";
+import { random_schedule } from "../../kernel/explore/random.ts";
+import { run_user, type user_process } from "../../kernel/fs/process.ts";
+import { ALL_EVENTS, KERNEL_EVENTS, trace_subscribe } from "../../kernel/trace/trace.ts";
+import { data_sections } from "../../kernel/boot.ts";
+import type { Sleeps } from "#linux/types.ts";
+import * as faults from "../modules/checker_faults.ts";
+import * as locks from "../modules/rules_locks.ts";
+import * as memory from "../modules/rules_memory.ts";
+
+/** Files, memory, pipes of waiting, and a few mistakes: something of everything that tells of itself. */
+function* busy(u: user_process): Sleeps {
+  const fd = yield* u.open("/sys/kernel/uevent_seqnum", 0);
+  yield* u.read(fd, yield* u.alloc(16), 16);
+  yield* u.close(fd);
+  yield* u.open("/nowhere", 0);
+  yield* u.sleep_ms(5);
+  yield* memory.work_cancelled_ok();
+  yield* faults.ref_underflow();
+}
+function* other(u: user_process): Sleeps {
+  yield* u.sleep_ms(3);
+  yield* locks.cycle_of_three();
+  yield* memory.rcu_over_ok();
+}
+
+interface Told {
+  readonly outcome: outcome;
+  readonly events: readonly string[];
+  readonly log: readonly string[];
+  readonly reports: readonly string[];
+}
+/** @listening: to everything from power-on */
+function tell(seed: number, listening: boolean, options: object = {}): Told {
+  const events: string[] = [];
+  const offs = listening
+    ? [ALL_EVENTS, KERNEL_EVENTS].map((name) => trace_subscribe(name, (event) => events.push(JSON.stringify(event))))
+    : [];
+  boot({ schedule: random_schedule(seed), ...options });
+  run_user("busy", busy);
+  run_user("other", other);
+  const end = run();
+  for (const off of offs) off();
+  return {
+    outcome: end,
+    events,
+    log: log().map(({ level, ns, text }) => `${level} ${ns} ${text}`),
+    reports: found().map(({ text }) => text),
+  };
+}
+
+test.serial("the same run twice gives the same events, log and reports, to the byte", (t) => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const [once, again] = [tell(seed, true), tell(seed, true)];
+    t.true(once.events.length > 100 && once.reports.length >= 2);
+    t.is(once.events.join("\n"), again.events.join("\n"), `seed ${seed}`);
+    t.deepEqual(once, again);
+  }
+  t.notDeepEqual(tell(1, true).events, tell(2, true).events, "another schedule is another run");
+});
+
+test.serial("a run that is listened to ends as one that is not, with the same log and reports", (t) => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const { events, ...plain } = tell(seed, false);
+    const { events: heard, ...traced } = tell(seed, true);
+    t.is(events.length, 0);
+    t.true(heard.length > 100);
+    t.deepEqual(plain, traced, `seed ${seed}`);
+  }
+});
+
+test.serial("without stacks the same reports come, by their titles, and data races change no step", (t) => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const titles = (options: object): string[] => {
+      tell(seed, false, options);
+      return found().flatMap(({ checker, title }) => (checker === "kcsan" ? [] : [title]));
+    };
+    const whole = titles({});
+    t.deepEqual(titles({ stacks: false }), whole);
+    t.deepEqual(titles({ kcsan: true }), whole);
+  }
+});
+
+test.serial("with the checkers off only those speak that every kernel has", (t) => {
+  const { outcome, reports } = tell(1, false, { checkers: false });
+  t.is(outcome, "done");
+  t.deepEqual(
+    reports.map((text) => text.split("\n")[1]),
+    ["refcount_t: underflow; use-after-free."],
+  );
+});
+
+/** Names and kinds of all file-scope statics, with what they hold as far as it can be counted. */
+function statics(): string[] {
+  return data_sections().flatMap((state, i) =>
+    Object.entries(state).map(([name, value]: [string, unknown]) => {
+      const size =
+        value instanceof Map || value instanceof Set ? value.size : Array.isArray(value) ? value.length : undefined;
+      const plain = ["number", "string", "boolean", "bigint"].includes(typeof value) ? String(value) : typeof value;
+      return `${i}.${name} ${size ?? plain}`;
+    }),
+  );
+}
+
+const BOOTS = process.env["KLAB_LONG"] === "1" ? 10_000 : 1_000;
+test.serial(`${BOOTS} boots in one process: memory stays as it is, and nothing is carried over`, (t) => {
+  setFlagsFromString("--expose-gc");
+  const gc = runInNewContext("gc") as () => void;
+  const once = (): void => {
+    boot({ stacks: false });
+    run_user("busy", busy);
+    run_user("other", other);
+    run();
+  };
+  const heap = (): number => {
+    gc();
+    return process.memoryUsage().heapUsed;
+  };
+  boot();
+  const fresh = statics();
+  // Caches of the host fill up first.
+  for (let i = 0; i < 100; i++) once();
+  const before = heap();
+  for (let i = 0; i < BOOTS; i++) once();
+  const grown = heap() - before;
+  t.log({ boots: BOOTS, grown });
+  // The host compiles as it goes, which counts as well; an object that stayed behind at each boot would be more.
+  t.true(grown < 4_000_000, `${grown} bytes more`);
+  boot();
+  t.deepEqual(statics(), fresh);
+});
