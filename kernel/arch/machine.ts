@@ -20,6 +20,7 @@ import type { Sleeps } from "../sched/types.ts";
 import { captured_stacks } from "../stacktrace.ts";
 import { clock, NSEC_PER_SEC } from "../time/clock.ts";
 import { advance_clock, run_expired } from "../time/timer.ts";
+import { type module_provenance, set_module_provenance } from "../module/provenance.ts";
 import { run_initcalls } from "../init.ts";
 import { board, type board_name } from "./arm64/board.ts";
 import { kconfig } from "./kconfig.ts";
@@ -42,6 +43,8 @@ export interface boot_options {
   readonly kcsan?: boolean;
   /** Keep the stacks of accesses to these only, by the name that a report gives after `member:`. Default: of all. */
   readonly kcsan_stacks_of?: ReadonlySet<string>;
+  /** Whose the modules are. Default: the kernel's own, about which nothing is said. */
+  readonly modules?: module_provenance;
   /** CONFIG_BUG_ON_DATA_CORRUPTION. Default false: a run that goes on finds more. */
   readonly bug_on_data_corruption?: boolean;
   /** False switches all checkers off, and the stacks with them: for measuring what they cost. Default true. */
@@ -87,13 +90,13 @@ export function boot(options: boot_options = {}): outcome {
   const arch = options.arch ?? "s390x";
   byte_order.little_endian = arch !== "s390x";
   kconfig.CONFIG_PM = arch !== "s390x";
-  kconfig.CONFIG_INTEL_IOMMU = arch === "x86_64";
   board.name = options.board ?? "highbank";
+  kconfig.CONFIG_S390 = arch === "s390x";
+  kconfig.CONFIG_X86 = arch === "x86_64";
   kconfig.CONFIG_ARM64 = arch === "arm64";
-  kconfig.CONFIG_ARM_AMBA = arch === "arm64";
-  kconfig.CONFIG_FSL_MC_BUS = arch === "arm64";
   ap_power_on(options.ap ?? null);
   kconfig.CONFIG_BUG_ON_DATA_CORRUPTION = options.bug_on_data_corruption ?? false;
+  set_module_provenance(options.modules);
   set_pci_plan(options.pci ?? []);
   limits.max_steps = options.max_steps ?? 2_000_000;
   limit_work(WORK_OF_A_STEP * limits.max_steps);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * What `klab bugs` tries in a state, in this order: each scenario quietly; each thing that may fail or happen, alone; each quietly
- * with data races looked for; and mixtures at random, from a seed.
+ * What `klab bugs` tries in a state, in this order: each scenario quietly, and with data races looked for; a few mixtures; each
+ * thing that may fail or happen, alone; and then mixtures at random, from a seed.
  */
 import { pct_schedule } from "../../../kernel/explore/pct.ts";
 import { prng, random_schedule } from "../../../kernel/explore/random.ts";
@@ -24,6 +24,8 @@ export interface Quiet {
   readonly questions: readonly Question[];
 }
 
+/** Mixtures of each scenario before anything else: much comes with the first change of order. */
+const EARLY = 3;
 const QUIET_MODE: Mode = { faults: 1, kcsan: false };
 
 interface Single {
@@ -109,10 +111,11 @@ export function* plans(scenarios: number, quiets: readonly Quiet[], seed: number
     mode: { faults: 1, kcsan },
     why: "walk",
   });
-  const { first, later } = singles(quiets);
-  for (const one of first) yield single(one);
   for (let scenario = 0; scenario < scenarios; scenario++)
     yield { scenario, schedule: new replay_schedule([]), mode: { faults: 0, kcsan: true }, why: "single" };
+  for (let i = 0; i < EARLY * scenarios; i++) yield walk(false, i % scenarios);
+  const { first, later } = singles(quiets);
+  for (const one of first) yield single(one);
   let walked = 0;
   for (const one of later) {
     yield single(one);
