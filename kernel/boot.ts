@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** State that lives as long as one boot of the machine. */
+import { object_ids } from "./lib/struct.ts";
 import { footprint, part_of, place } from "./sched/footprint.ts";
 
 /** Something that is put back to its first value. */
@@ -21,7 +22,7 @@ export function per_boot<T extends object>(make: () => T, into: statics[] = vmli
   let fill: ((state: T, fresh: T) => void) | null = null;
   const reset = (): void => {
     const fresh = make();
-    fill ??= watch_members(state, Object.keys(fresh));
+    fill ??= watch_members(state, Object.keys(fresh), --numbers.last);
     fill(state, fresh);
   };
   into.push({ state, reset });
@@ -41,6 +42,16 @@ export function per_boot_books<T extends object>(make: () => T): T {
   return state;
 }
 
+/**
+ * What the actors of a scenario share besides the kernel: an object with the members of `fresh`, which tells the footprint when somebody
+ * looks at it. To be made once the machine is up, anew for each run.
+ */
+export function shared<T extends object>(fresh: T): T {
+  const state = {} as T; // filled at once
+  watch_members(state, Object.keys(fresh), object_ids.next++)(state, fresh);
+  return state;
+}
+
 /** Number of what was given out last: a name for its places. */
 const numbers = { last: 0 };
 
@@ -56,8 +67,11 @@ function seen(id: number, part: number, value: unknown, write: boolean): void {
  * Gives `state` accessors that tell the footprint, written out as source so that each is fast, as those of structs are.
  * @return what stores fresh values
  */
-function watch_members<T extends object>(state: T, members: readonly string[]): (state: T, fresh: T) => void {
-  const id = --numbers.last;
+function watch_members<T extends object>(
+  state: T,
+  members: readonly string[],
+  id: number,
+): (state: T, fresh: T) => void {
   const name = (member: string): string => JSON.stringify(member);
   const slot = (member: string): string => JSON.stringify(`$_${member}`);
   const accessors = members.map((m) => {

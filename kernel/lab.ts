@@ -17,6 +17,7 @@ export { kmemleak_scan, live_objects } from "./mm/kmemleak.ts";
 export { modules as kbuild_modules } from "./Kbuild.ts";
 export { vmlinux, module_images } from "./modpost.ts";
 export { set_link_table } from "./module/main.ts";
+export { shared } from "./boot.ts";
 export { may_happen } from "./outside.ts";
 export { decide, set_quiet } from "./sched/decide.ts";
 export { set_source_lines } from "./stacktrace.ts";

@@ -12,6 +12,8 @@ interface member_info {
   readonly slot: string | null;
   /** In nobody's footprint. */
   readonly book: boolean;
+  /** One of those whose bytes matter. */
+  readonly bytes: boolean;
 }
 /** The order of entries of a debug area is that of log lines. */
 const BOOKS = new Set(["debug_info"]);
@@ -32,6 +34,7 @@ function info_of(object: kobj_memory, member: string): member_info {
       part: part_of(member),
       slot: opaque ? `$_${member}` : null,
       book: BOOKS.has(struct) || member === "dep_map",
+      bytes: is_bytes(object),
     };
     members.set(member, info);
   }
@@ -52,12 +55,12 @@ function touch_bytes(watcher: step_watcher, object: kobj_memory, write: boolean)
 function touch_member(object: kobj_memory, member: string, write: boolean): void {
   const { watcher } = footprint;
   if (!watcher) return;
-  if (is_bytes(object)) {
+  const info = info_of(object, member);
+  if (info.book) return;
+  if (info.bytes) {
     touch_bytes(watcher, object, write);
     return;
   }
-  const info = info_of(object, member);
-  if (info.book) return;
   // Statics are never freed.
   const { birth } = object.$mem;
   if (birth) watcher.touch(place(birth, LIFE), false);

@@ -6,7 +6,18 @@
 import type { Lab, Scenario } from "../../tools/klab/scenario.ts";
 import type { user_process } from "../../kernel/fs/process.ts";
 import type { Sleeps } from "../../kernel/sched/types.ts";
-import { ANSWER, ANYONE, DAY, day, Guest, type Happening, MACHINE, SHORT_DAY, type Step, USE } from "../helpers/general.ts";
+import {
+  ANSWER,
+  ANYONE,
+  DAY,
+  day,
+  Guest,
+  type Happening,
+  MACHINE,
+  SHORT_DAY,
+  type Step,
+  USE,
+} from "../helpers/general.ts";
 import { bind, create, loadModules, remove, SCH_NO, unbind, unloadModules } from "../helpers/ccw.ts";
 
 /** An execution that goes on for longer than any of these does is cut, and told. */
@@ -21,7 +32,8 @@ function ofGuest(id: string, summary: string, steps: readonly Step[], happenings
     summary,
     machine: LIMITS,
     processes: ["guest"],
-    run: (lab) => lab.run_user("guest", (u) => day(u, new Guest(lab, happenings.length === 0), steps, happenings, PAUSE)),
+    run: (lab) =>
+      lab.run_user("guest", (u) => day(u, new Guest(lab, happenings.length === 0), steps, happenings, PAUSE)),
   };
 }
 
@@ -100,6 +112,16 @@ function* operator(u: user_process, g: Guest, board: Board, happenings: readonly
   }
 }
 
+/** However it ends, and be it that it is killed, nobody waits for it any longer. */
+function* ending(actor: Sleeps, board: Board): Sleeps {
+  try {
+    yield* actor;
+  } finally {
+    board.up = true;
+    board.over = true;
+  }
+}
+
 function together(
   id: string,
   summary: string,
@@ -113,9 +135,10 @@ function together(
     processes: Object.keys(actors),
     run(lab) {
       before(lab);
-      const board: Board = { up: false, over: false };
+      const board: Board = lab.shared({ up: false, over: false });
       // One guest for all would share descriptors that are of one process only.
-      for (const [comm, actor] of Object.entries(actors)) lab.run_user(comm, (u) => actor(u, new Guest(lab), board));
+      for (const [comm, actor] of Object.entries(actors))
+        lab.run_user(comm, (u) => ending(actor(u, new Guest(lab), board), board));
     },
   };
 }

@@ -156,7 +156,10 @@ export class Explorer<K extends RunnableKernel> {
     const done = this.#member.execute(next);
     const fresh = this.#book.learn(next, done);
     const { executions } = this.#book;
-    return fresh.map((key) => this.#book.keep(key, this.#member.shrink(key, done.seen.decisions), executions));
+    const { seen } = done;
+    const small = (key: string): Small =>
+      seen.decisions.length === 0 ? asFound(key, seen) : this.#member.shrink(key, seen.decisions);
+    return fresh.map((key) => this.#book.keep(key, small(key), executions));
   }
   result(why: Why): ExploreResult {
     this.#book.why = why;
@@ -235,8 +238,8 @@ export async function exploreWith(
           const keep = (result: Done | Small): void => {
             if ("found" in result) options.onFound(book.keep(key, result, nth));
           };
-          // Who wants to stop does not want to wait for it.
-          if (why === "stopped") keep(asFound(key, seen));
+          // Who wants to stop does not want to wait for it, and what needs no decision cannot be smaller.
+          if (why === "stopped" || seen.decisions.length === 0) keep(asFound(key, seen));
           else start(crew, { kind: "shrink", key, decisions: seen.decisions }, keep);
           continue;
         }

@@ -1,0 +1,11 @@
+import { register } from "tsx/esm/api"; register();
+const { state } = await import("./tools/klab/states/index.ts");
+const { loadState } = await import("./tools/klab/states/load.ts");
+const { scenarioOf } = await import("./tools/klab/scenario.ts");
+const { explore } = await import("./tools/klab/explore/explore.ts");
+const [id,st,strategy,secs,pre="3",faults="0",kcsan="0"]=process.argv.slice(2);
+const s=await state(st); const k=await loadState(s); const sc=await scenarioOf(id);
+const c0=process.cpuUsage();
+const r=explore(k,sc,{state:st,strategy,seconds:+secs,preemptions:pre==="all"?null:+pre,kcsan:kcsan==="1",faults:+faults});
+const c=process.cpuUsage(c0);
+console.log(JSON.stringify({...r,findings:r.findings.map(f=>[f.title,f.switches,f.faults,f.executions])},null,0), ((c.user+c.system)/1000/r.runs).toFixed(1)+"ms cpu/run");
