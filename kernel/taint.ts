@@ -12,6 +12,7 @@ export const TAINT_USER = 6;
 export const TAINT_DIE = 7;
 export const TAINT_WARN = 9;
 export const TAINT_OOT_MODULE = 12;
+export const TAINT_UNSIGNED_MODULE = 13;
 
 export const LOCKDEP_STILL_OK = 0;
 export const LOCKDEP_NOW_UNRELIABLE = 1;

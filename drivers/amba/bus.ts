@@ -16,6 +16,7 @@ import {
   UCI_REG_DEVARCH_OFFSET,
   UCI_REG_DEVTYPE_OFFSET,
 } from "#linux/amba/bus.ts";
+import { on_arm64 } from "#asm/setup.ts";
 import { WARN } from "#linux/bug.ts";
 import {
   bus_register,
@@ -52,7 +53,6 @@ import {
   type resource,
   resource_size,
 } from "#linux/ioport.ts";
-import { kconfig } from "#linux/kconfig.ts";
 import { add_uevent_var, KOBJ_ADD, type kobj_uevent_env, kobject_uevent } from "#linux/kobject.ts";
 import type { amba_id } from "#linux/mod_devicetable.ts";
 import { mutex_destroy, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
@@ -312,10 +312,9 @@ export const amba_bustype = (): bus_type => s.amba_bustype;
 EXPORT_SYMBOL_GPL(amba_bustype);
 
 function* amba_init(): Sleeps<number> {
-  if (!kconfig.CONFIG_ARM_AMBA) return 0;
   return yield* bus_register(amba_bustype());
 }
-postcore_initcall(amba_init);
+postcore_initcall(on_arm64(amba_init));
 
 function amba_proxy_probe(_adev: amba_device, _id: amba_id | null): number {
   WARN(true, "Stub driver should never match any device.\n");
@@ -327,10 +326,9 @@ function amba_proxy_probe(_adev: amba_device, _id: amba_id | null): number {
  * is a driver. With all of them in modules, loaded for the uevent that this device has not sent yet, there would be none.
  */
 function* amba_stub_drv_init(): Sleeps<number> {
-  if (!kconfig.CONFIG_ARM_AMBA) return 0;
   return yield* amba_driver_register(s.amba_proxy_drv);
 }
-late_initcall(amba_stub_drv_init);
+late_initcall(on_arm64(amba_stub_drv_init));
 
 /** Makes a driver known. @return 0; -EINVAL without a probe(); errno. May sleep */
 export function* amba_driver_register(drv: amba_driver): Sleeps<number> {

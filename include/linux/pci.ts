@@ -79,9 +79,7 @@ export type pci_power_t = number;
 export const PCI_D0 = 0;
 export const PCI_D1 = 1;
 export const PCI_D2 = 2;
-// eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
 export const PCI_D3hot = 3;
-// eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
 export const PCI_D3cold = 4;
 export const PCI_UNKNOWN = 5;
 export const PCI_POWER_ERROR = -1;

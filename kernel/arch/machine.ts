@@ -13,12 +13,14 @@ import { footprint_init } from "../mm/footprint.ts";
 import { footprint, touch_everything } from "../sched/footprint.ts";
 import { check_hung_tasks, report_deadlock } from "../hung_task.ts";
 import { create_task, start_cpus, step } from "../sched/core.ts";
+import { limit_work, run_limit } from "../sched/limits.ts";
 import { run_to_block, type schedule, set_schedule } from "../sched/decide.ts";
 import { PF_KTHREAD, sched, type task_struct } from "../sched/task.ts";
 import type { Sleeps } from "../sched/types.ts";
 import { captured_stacks } from "../stacktrace.ts";
 import { clock, NSEC_PER_SEC } from "../time/clock.ts";
 import { advance_clock, run_expired } from "../time/timer.ts";
+import { type module_provenance, set_module_provenance } from "../module/provenance.ts";
 import { run_initcalls } from "../init.ts";
 import { board, type board_name } from "./arm64/board.ts";
 import { kconfig } from "./kconfig.ts";
@@ -39,6 +41,10 @@ export interface boot_options {
   readonly schedule?: schedule;
   /** Look for data races: every access is recorded, which costs. Changes nothing else. Default false. */
   readonly kcsan?: boolean;
+  /** Keep the stacks of accesses to these only, by the name that a report gives after `member:`. Default: of all. */
+  readonly kcsan_stacks_of?: ReadonlySet<string>;
+  /** Whose the modules are. Default: the kernel's own, about which nothing is said. */
+  readonly modules?: module_provenance;
   /** CONFIG_BUG_ON_DATA_CORRUPTION. Default false: a run that goes on finds more. */
   readonly bug_on_data_corruption?: boolean;
   /** False switches all checkers off, and the stacks with them: for measuring what they cost. Default true. */
@@ -65,6 +71,8 @@ export interface boot_options {
 export type outcome = "done" | "oops" | "deadlock" | "endless";
 
 const limits = { max_steps: 0, max_seconds: 0 };
+/** Scheduling points and allocations for each step that is allowed: most steps have few, and a step that never ends has too many. */
+const WORK_OF_A_STEP = 10;
 const power = { halted: false, died: false };
 
 /** Switches the machine on: fresh statics, virtual time 0, initcalls run. @throws if an initcall oopses */
@@ -82,25 +90,27 @@ export function boot(options: boot_options = {}): outcome {
   const arch = options.arch ?? "s390x";
   byte_order.little_endian = arch !== "s390x";
   kconfig.CONFIG_PM = arch !== "s390x";
-  kconfig.CONFIG_INTEL_IOMMU = arch === "x86_64";
   board.name = options.board ?? "highbank";
+  kconfig.CONFIG_S390 = arch === "s390x";
+  kconfig.CONFIG_X86 = arch === "x86_64";
   kconfig.CONFIG_ARM64 = arch === "arm64";
-  kconfig.CONFIG_ARM_AMBA = arch === "arm64";
-  kconfig.CONFIG_FSL_MC_BUS = arch === "arm64";
   ap_power_on(options.ap ?? null);
   kconfig.CONFIG_BUG_ON_DATA_CORRUPTION = options.bug_on_data_corruption ?? false;
+  set_module_provenance(options.modules);
   set_pci_plan(options.pci ?? []);
   limits.max_steps = options.max_steps ?? 2_000_000;
+  limit_work(WORK_OF_A_STEP * limits.max_steps);
   limits.max_seconds = options.max_seconds ?? 3600;
   set_schedule(run_to_block);
   start_cpus(options.cpus ?? 2);
   create_task("swapper/0", run_initcalls(), PF_KTHREAD);
   const up = run();
   // What was done up to here is before everything else.
-  kcsan_init(options.kcsan === true);
+  kcsan_init(options.kcsan === true, options.kcsan_stacks_of);
   if (options.faults) arm_faults(options.faults, { all_tasks: true });
   // With all that may go wrong from outside, so may what user space hands in.
-  if (options.faults && options.outside) arm_faults(options.faults, { attrs: ["failslab", "fail_usercopy", "fail_function"] });
+  if (options.faults && options.outside)
+    arm_faults(options.faults, { attrs: ["failslab", "fail_usercopy", "fail_function"] });
   // Initcalls run before there is anything to interfere with.
   set_schedule(options.schedule ?? run_to_block);
   footprint_init(options.schedule?.watcher ?? null);
@@ -141,8 +151,10 @@ function run_until(until: () => boolean): outcome {
       run_expired();
       if (step()) continue;
     } catch (error) {
-      if (!(error instanceof oops)) throw error;
+      const too_much = error instanceof run_limit;
+      if (!too_much && !(error instanceof oops)) throw error;
       power.halted = true;
+      if (too_much) return "endless";
       power.died = true;
       return "oops";
     }

@@ -70,9 +70,8 @@ export class step_order {
     const n = this.#tasks;
     const last = new Int32Array(n).fill(-1);
     const last_all = new Int32Array(n).fill(-1);
-    /** Step that made the task able to go on, and the one that took that away since its last step; -1 if none. */
+    /** Step that made the task able to go on; -1 if none. */
     const enabled_by = new Int32Array(n).fill(-1);
-    const disabled_by = new Int32Array(n).fill(-1);
     /** What was before time went on, for each task: all of it is before all that follows. */
     const base = new Int32Array(n);
     let before: readonly number[] = [];
@@ -83,8 +82,7 @@ export class step_order {
       for (const task of now.from) if (!before.includes(task)) enabled_by[this.#number(task)] = j - 1;
       const runner = j > 0 ? this.#at(j - 1).task : 0;
       for (const task of before) {
-        const k = this.#number(task);
-        if (task !== runner && !now.from.includes(task) && disabled_by[k] === -1) disabled_by[k] = j - 1;
+        if (task !== runner && !now.from.includes(task)) this.#kept_from(j - 1, task);
       }
       before = now.from;
 
@@ -95,18 +93,16 @@ export class step_order {
       const conflicting = this.#conflicting(j, t, last, last_all).filter(
         (i) => (this.#nth[i] ?? 0) > (base[this.#number(this.#at(i).task)] ?? 0),
       );
-      this.#races(j, t, clock, conflicting, enabled_by[t] ?? -1, disabled_by[t] ?? -1);
+      this.#races(j, t, clock, conflicting, enabled_by[t] ?? -1);
       this.#nth[j] = (mine >= 0 ? (this.#nth[mine] ?? 0) : 0) + 1;
       clock[t] = this.#nth[j] ?? 0;
       last[t] = j;
       if (now.all) last_all[t] = j;
-      disabled_by[t] = -1;
     }
-    // Who could have gone on and never did: kept from it, or the machine stopped.
+    // Who could have gone on when the machine stopped.
     const end = this.#steps.length - 1;
     const { task, from } = this.#steps[end] ?? { task: 0, from: [] };
-    for (const left of from) if (left !== task) disabled_by[this.#number(left)] = end;
-    for (const [left, k] of this.#index) if ((disabled_by[k] ?? -1) >= 0) this.#kept_from(disabled_by[k] ?? 0, left);
+    for (const left of from) if (left !== task) this.#kept_from(end, left);
   }
   /** Whoever keeps somebody from going on is somebody they could have come before. */
   #kept_from(i: number, task: number): void {
@@ -147,14 +143,7 @@ export class step_order {
     return [...found].filter((i) => i >= 0).sort((a, b) => b - a);
   }
 
-  #races(
-    j: number,
-    t: number,
-    clock: Int32Array,
-    conflicting: readonly number[],
-    enabler: number,
-    disabler: number,
-  ): void {
+  #races(j: number, t: number, clock: Int32Array, conflicting: readonly number[], enabler: number): void {
     const { task } = this.#at(j);
     // Who was woken by it cannot have come before it, nor before what that was ordered after.
     if (enabler >= 0 && this.#at(enabler).task !== task) this.#join(clock, enabler);
@@ -167,7 +156,6 @@ export class step_order {
       } else if (!ordered) this.#ask(i, j, clock);
       this.#join(clock, i);
     }
-    if (disabler >= 0) this.#kept_from(disabler, task);
   }
 
   #ask_within_bound(i: number, task: number): void {

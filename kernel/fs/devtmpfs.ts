@@ -4,7 +4,7 @@
  * here the owner does it himself.
  */
 import { ERR_PTR } from "#linux/err.ts";
-import { EEXIST, ENOENT, ENOMEM } from "#linux/errno.ts";
+import { EEXIST, ENOENT, ENOMEM, ENOTDIR } from "#linux/errno.ts";
 import { type dir_entry, type filesystem_root, ihold, type inode, iput, new_inode } from "#linux/fs.ts";
 import { fs_initcall } from "#linux/init.ts";
 import type { dev_t } from "#linux/kdev_t.ts";
@@ -35,11 +35,12 @@ function directories_of(name: string): string[] {
 /**
  * Makes /dev/@name.
  * @name: may contain slashes, and '!' for them; directories are made as needed; @mode: permissions, 0 for the default of 0600
- * @return 0, -EEXIST or -ENOMEM. Context: may sleep. Source: drivers/base/devtmpfs.c
+ * @return 0, -EEXIST, -ENOTDIR or -ENOMEM. Context: may sleep. Source: drivers/base/devtmpfs.c
  */
 export function devtmpfs_create_node(name: string, devt: dev_t, mode: number): Sleeps<number> {
   const path = name.replaceAll("!", "/");
   if (s.nodes.has(path)) return ready_int(-EEXIST);
+  if (directories_of(path).some((dir) => s.nodes.get(dir)?.inode)) return ready_int(-ENOTDIR);
   const made = new_inode(S_IFCHR | (mode || 0o600));
   if (!made) return ready_int(-ENOMEM);
   made.i_rdev = devt;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Address spaces as system calls see them: mapping devices, and what of a mapping has to be closed. */
+import { atomic_read } from "#linux/atomic.ts";
 import { EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM, EOVERFLOW } from "#linux/errno.ts";
 import { file, FMODE_READ, FMODE_WRITE, get_file } from "#linux/fs.ts";
 import {
@@ -169,7 +170,7 @@ export function* exit_mm(t: task_struct): Sleeps {
   const mm = task_mm(t);
   if (!mm) return;
   set_task_mm(t, null);
-  if (mm.mm_users === 1) {
+  if (atomic_read(mm.mm_users) === 1) {
     yield* down_write(mm.mmap_lock);
     close_areas(mm.$areas.splice(0));
     up_write(mm.mmap_lock);

@@ -4,6 +4,7 @@ import { IS_ERR, PTR_ERR } from "#linux/err.ts";
 import { O_RDONLY, O_WRONLY } from "#linux/fcntl.ts";
 import { dup_fd, files_of } from "#linux/fdtable.ts";
 import { EPOLLIN } from "#linux/poll.ts";
+import { SIGKILL } from "#linux/signal.ts";
 import { S_IFDIR, S_IFLNK, S_IFMT } from "#linux/stat.ts";
 import { commit_creds, copy_creds } from "../cred.ts";
 import { byte_order } from "../lib/bytestruct.ts";
@@ -63,7 +64,11 @@ export class user_process extends syscalls {
   *$main(body: program): Sleeps {
     const t = this.task;
     const files = new_files();
-    if (IS_ERR(files)) throw new Error(`no memory to start ${t.comm}`);
+    if (IS_ERR(files)) {
+      // As execve(2) kills what it can no longer give back to its caller.
+      this.exit_code = SIGKILL;
+      return;
+    }
     set_files(t, files);
     set_task_mm(t, mm_alloc());
     yield* this.run_program(body(this));

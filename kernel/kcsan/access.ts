@@ -70,6 +70,8 @@ const empty_books = () => ({
   visitors: new WeakMap<mem_object, Map<number, memory_access>>(),
   /** An access is being looked at: what that touches is nobody's. */
   busy: false,
+  /** Whose accesses keep their stacks, by the name that a report gives as the member; null: all. */
+  stacks_of: null as ReadonlySet<string> | null,
 });
 /** As in order.ts. */
 let s = empty_books();
@@ -97,6 +99,8 @@ function name_of(object: kobj_memory, member: string): string {
   if (layout) return `struct ${layout.name}${member === "" ? "" : `.${member}`}`;
   return object.$up ? name_of(object.$up, object.$member) : object.$mem.type || "buffer";
 }
+
+const no_stack = (): readonly stack_frame[] => [];
 
 /** Makes the record of an access when it is the first of its kind since the context's clock moved on. */
 class pending_access {
@@ -126,9 +130,10 @@ class pending_access {
   get record(): memory_access {
     const { context, at, write, marked, object } = this;
     if (this.#made) return this.#made;
-    const stack = capture_stack(STACK_DEPTH, this.#above);
+    const where = this.#where();
+    const stack = s.stacks_of?.has(where.name) === false ? no_stack : capture_stack(STACK_DEPTH, this.#above);
     const cpu = smp_processor_id();
-    return (this.#made = { context, at, write, marked, object, cpu, stack, ...this.#where() });
+    return (this.#made = { context, at, write, marked, object, cpu, stack, ...where });
   }
 }
 
@@ -237,11 +242,15 @@ export function kcsan_check_free(mem: mem_object): void {
     report_unordered_free(a, { context, cpu: smp_processor_id(), stack: capture_stack(FREE_STACK_DEPTH), mem });
 }
 
-/** Switches the checker on or off: for power-on, where it begins once the initcalls have run. */
-export function kcsan_init(on: boolean): void {
+/**
+ * Switches the checker on or off: for power-on, where it begins once the initcalls have run.
+ * @stacks_of: names, as reports give them after `member:`, whose accesses alone keep their stacks; null: all do
+ */
+export function kcsan_init(on: boolean, stacks_of: ReadonlySet<string> | null = null): void {
   if (!on && !kcsan.on) return;
   kcsan.on = on;
   s = empty_books();
+  s.stacks_of = stacks_of;
   kcsan_forget_order();
   if (on) watch_accesses(check_member, check_range);
   else watch_accesses(null);

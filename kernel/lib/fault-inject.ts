@@ -172,6 +172,10 @@ export function should_fail_ex(attr: fault_attr_name, what: string, size: number
   return true;
 }
 
+/** Enough of the stack to tell one use of a helper from another. */
+function callers(): string {
+  return stack_trace(24).slice(0, 4).map(format_frame).join(" < ") || "unknown";
+}
 /** In the order in which Linux asks. */
 function by_chance(size: number): boolean {
   if (s.probability === 0 || s.times === 0) return false;
@@ -186,8 +190,7 @@ function by_chance(size: number): boolean {
 function chosen(attr: fault_attr_name, what: string): boolean {
   if (s.fail_nth > 0 && --s.fail_nth === 0) return true;
   if (s.budget <= 0) return false;
-  if (decide("fault", 2, (i) => (i === 0 ? "succeeds" : `${attr} ${what} in ${format_place(stack_trace(16))}`)) === 0)
-    return false;
+  if (decide("fault", 2, (i) => (i === 0 ? "succeeds" : `${attr} ${what} in ${callers()}`)) === 0) return false;
   s.budget--;
   return true;
 }

@@ -60,9 +60,8 @@ export const access = {
 
 /** Numbers of objects: those of before the first power-on keep theirs, and each boot begins with the same one again. */
 export const object_ids = { next: 1 };
-const FIRST_OF_BOOT = 1 << 20;
 export function restart_object_ids(): void {
-  object_ids.next = FIRST_OF_BOOT;
+  object_ids.next = 1 << 20;
 }
 
 /** Anything that lies in memory and can be asked where. */
@@ -396,7 +395,6 @@ export function container_of<C extends new () => kobj_memory, K extends keyof In
   if (member instanceof kobj_memory && member.$member === name && member.$up instanceof of)
     return member.$up as InstanceType<C>;
   if (!(member instanceof kobj_memory) && (layout_of(of)?.offset(name) ?? 0) === 0) return member as InstanceType<C>;
-  return bad_pointer.make(
-    `container_of(${member === null ? "NULL" : "wrong member"}, ${layout_of(of)?.name ?? of.name}, ${name})`,
-  ) as InstanceType<C>;
+  const what = member === null ? "NULL" : "wrong member";
+  return bad_pointer.make(`container_of(${what}, ${layout_of(of)?.name ?? of.name}, ${name})`) as InstanceType<C>;
 }

@@ -61,7 +61,8 @@ export function read_seqcount_begin(s: seqcount): Spins<number> {
 function* begin_slow(s: seqcount): Spins<number> {
   yield* take_point();
   const why = { wchan: "read_seqcount_begin", what: `sequence counter ${s.dep_map.name}` };
-  while (s.sequence & 1) yield* spin_until(() => s.$mem.freed || (s.sequence & 1) === 0, why);
+  // Nobody ends a write in memory that is gone.
+  while (s.sequence & 1 && !s.$mem.freed) yield* spin_until(() => s.$mem.freed || (s.sequence & 1) === 0, why);
   return raw_read_seqcount(s);
 }
 /** @return whether somebody wrote since: what was read is worth nothing then */

@@ -3,14 +3,14 @@
 import { per_boot } from "../boot.ts";
 import { bool, type kobj_memory, layout_of, opaque, sizeof, str, struct, u32 } from "../lib/struct.ts";
 import { report, WARN, WARN_ON, where_we_are } from "../panic.ts";
-import { LOGLEVEL_ERR, pr_warn } from "../printk.ts";
+import { LOGLEVEL_ERR, LOGLEVEL_WARNING, pr_warn } from "../printk.ts";
 import { format_place, stack_trace } from "../stacktrace.ts";
 import { print_tainted } from "../taint.ts";
 import { jiffies } from "../time/clock.ts";
 import { should_failslab } from "./failslab.ts";
 import { kasan_check_range } from "./kasan.ts";
 import { bury, give_birth, live_memory, might_alloc, type struct_ctor, take_addresses } from "./slab.ts";
-import { ENOMEM } from "../../include/linux/errno.ts";
+import { EEXIST, ENOMEM } from "../../include/linux/errno.ts";
 import { GFP_KERNEL } from "../../include/linux/gfp_types.ts";
 
 class kmem_cache_base extends struct("kmem_cache", {
@@ -39,7 +39,7 @@ export const SLAB_ACCOUNT = 0x4000000;
 const CACHE_LINE = 256;
 
 /** All caches are on a list, so that one that its owner forgot is no leak. */
-const caches = per_boot(() => ({ all: new Set<object>() }));
+const caches = per_boot(() => ({ all: new Set<object>(), names: new Set<string>() }));
 
 /**
  * A cache of which all of `of` from `useroffset` on, `usersize` bytes, may be copied to and from user space.
@@ -61,6 +61,13 @@ export function kmem_cache_create_usercopy<T extends kobj_memory>(
     pr_warn("%s(%s) failed with error %d\n", kmem_cache_create_usercopy.name, name, -ENOMEM);
     return null;
   }
+  // A cache that cannot be merged with others has a directory of its own name in sysfs. Source: sysfs_slab_add() of mm/slub.c
+  if (usersize > 0 && caches.names.has(name)) {
+    const title = `sysfs: cannot create duplicate filename '/kernel/slab/${name}'`;
+    report({ checker: "kobject", title, text: `${title}\n${where_we_are()}`, level: LOGLEVEL_WARNING });
+    pr_warn("%s(%s) failed with error %d\n", kmem_cache_create_usercopy.name, name, -EEXIST);
+    return null;
+  }
   const object_size = sizeof(of);
   const unit = Math.max(8, align, flags & SLAB_HWCACHE_ALIGN ? CACHE_LINE : 0);
   const made = give_birth(
@@ -79,6 +86,7 @@ export function kmem_cache_create_usercopy<T extends kobj_memory>(
   made.ctor = ctor === null ? null : (object) => ctor(object as T);
   made.of = of;
   caches.all.add(made);
+  if (usersize > 0) caches.names.add(name);
   return made;
 }
 /** As above, with nothing for user space. */
@@ -116,6 +124,7 @@ export function kmem_cache_destroy(s: kmem_cache | null): void {
   }
   s.destroyed = true;
   caches.all.delete(s);
+  if (s.usersize > 0) caches.names.delete(s.name ?? "");
   bury(s.$mem);
 }
 

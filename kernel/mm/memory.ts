@@ -10,6 +10,7 @@ import {
   access_user,
   type mm_struct,
   user_page,
+  VM_FAULT_NOPAGE,
   VM_FAULT_OOM,
   VM_FAULT_SIGBUS,
   VM_FAULT_SIGSEGV,
@@ -62,7 +63,8 @@ export function* handle_mm_fault(vma: vm_area_struct, address: bigint, need: num
   vmf.address = address - (address % BigInt(PAGE_SIZE));
   vmf.pgoff = vma.vm_pgoff + ((vmf.address - vma.vm_start) >> BigInt(PAGE_SHIFT));
   const ret = yield* either(vma.vm_ops.fault(vmf));
-  if (ret & VM_FAULT_ERROR) return ret;
+  // Without a page if the handler has mapped something itself
+  if (ret & (VM_FAULT_ERROR | VM_FAULT_NOPAGE)) return ret;
   vma.vm_mm!.$pages.set(address >> BigInt(PAGE_SHIFT), vmf.page!);
   return ret;
 }

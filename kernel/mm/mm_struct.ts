@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Address spaces of processes: areas of anonymous memory, page by page, filled in when first touched. */
+import {
+  atomic_dec,
+  atomic_dec_and_test,
+  atomic_inc,
+  atomic_inc_not_zero,
+  atomic_set,
+  atomic_t,
+} from "../../include/linux/atomic.ts";
 import { per_boot } from "../boot.ts";
-import { embed, opaque, ptr, s32, s64, struct, u32, u64 } from "../lib/struct.ts";
+import { embed, opaque, ptr, s64, struct, u32, u64 } from "../lib/struct.ts";
 import { init_rwsem, rw_semaphore } from "../locking/rwsem.ts";
 import { current, type task_struct } from "../sched/task.ts";
 import type { Sleeps } from "../sched/types.ts";
@@ -63,9 +71,9 @@ export interface vm_operations_struct {
 
 class mm_fields extends struct("mm_struct", {
   /** Users of the address space: threads, and mmget(). */
-  mm_users: s32(),
+  mm_users: embed(() => atomic_t),
   /** References to the struct: mmgrab(). */
-  mm_count: s32(),
+  mm_count: embed(() => atomic_t),
   mmap_lock: embed(() => rw_semaphore),
   locked_vm: s64(),
   pinned_vm: s64(),
@@ -85,29 +93,27 @@ const s = per_boot(() => ({ spaces: [] as mm_struct[] }));
 /** An empty address space, as after exec(). */
 export function mm_alloc(): mm_struct {
   const mm = new mm_struct();
-  mm.mm_users = 1;
-  mm.mm_count = 1;
+  atomic_set(mm.mm_users, 1);
+  atomic_set(mm.mm_count, 1);
   init_rwsem(mm.mmap_lock);
   s.spaces.push(mm);
   return mm;
 }
 export function mmgrab(mm: mm_struct): void {
-  mm.mm_count++;
+  atomic_inc(mm.mm_count);
 }
 export function mmdrop(mm: mm_struct): void {
-  mm.mm_count--;
+  atomic_dec(mm.mm_count);
 }
 export function mmget(mm: mm_struct): void {
-  mm.mm_users++;
+  atomic_inc(mm.mm_users);
 }
 export function mmget_not_zero(mm: mm_struct): boolean {
-  if (mm.mm_users <= 0) return false;
-  mm.mm_users++;
-  return true;
+  return atomic_inc_not_zero(mm.mm_users);
 }
 /** The last user takes the memory along. */
 export function mmput(mm: mm_struct): void {
-  if (--mm.mm_users > 0) return;
+  if (!atomic_dec_and_test(mm.mm_users)) return;
   for (const p of mm.$pages.values()) put_page(p);
   mm.$pages.clear();
   mm.$pfns.clear();

@@ -8,6 +8,7 @@ import { kcsan_check_free } from "../kcsan/access.ts";
 import { debug_check_no_obj_freed } from "../locking/debug_objects.ts";
 import { bad_dereference, WARN_ON_ONCE } from "../panic.ts";
 import { might_sleep } from "../sched/debug.ts";
+import { spend_work } from "../sched/limits.ts";
 import { sched } from "../sched/task.ts";
 import { traced } from "../trace/emitter.ts";
 import { trace_kfree, trace_kmalloc } from "../trace/events.ts";
@@ -82,6 +83,7 @@ export interface allocation {
 
 /** Makes an object that the sanitizers know about. */
 export function give_birth<T extends object>(what: allocation, make: () => T): T {
+  spend_work();
   const mem = new mem_object();
   mem.kind = what.kind;
   mem.addr = what.addr;

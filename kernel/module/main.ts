@@ -3,7 +3,7 @@
  * Loading and unloading modules. Source: kernel/module/main.c
  *
  * The image of a module is there from the start; loading gives it fresh statics and resolves what it needs from others by the link
- * table. Not here: notifiers, versions, signatures, taints of the kernel beyond the refusal of GPL-only symbols, and the
+ * table. Not here: notifiers, versions, what is in a signature (provenance.ts says whether there is one), other taints, and the
  * memory of the code: what runs in a module that is gone is not noticed as such.
  */
 import { BUG_ON } from "#linux/bug.ts";
@@ -36,6 +36,7 @@ import { trace_module_add_events, trace_module_remove_events } from "../trace/tr
 import { parse_args } from "./params.ts";
 import { module_put, MODULE_REF_BASE, try_module_get } from "./refcount.ts";
 import { mod_announce, mod_sysfs_setup, mod_sysfs_teardown } from "./sysfs.ts";
+import { check_modinfo, check_signature } from "./provenance.ts";
 
 /** A function that a module's files import: its name, and the module that defines it; null: a file of vmlinux below drivers/. */
 export interface needed_symbol {
@@ -227,8 +228,10 @@ function* do_init_module(mod: module): Sleeps<number> {
 function* load_module(mod: module, args: string): Sleeps<number> {
   if (!license_is_gpl_compatible(mod.license))
     pr_warn("%s: module license '%s' taints kernel.\n", mod.name, mod.license || "unspecified");
+  check_modinfo(mod.name);
   let err = yield* add_unformed_module(mod);
   if (err) return err;
+  check_signature(mod.name);
   mod.refcnt = MODULE_REF_BASE + 1;
   free_unload: {
     err = yield* simplify_symbols(mod);

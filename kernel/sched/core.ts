@@ -10,6 +10,7 @@ import { kcsan_task_created, kcsan_task_exited, kcsan_wake } from "../kcsan/orde
 import { decide, interferes, outside } from "./decide.ts";
 import { footprint, touch_new_task, touch_task } from "./footprint.ts";
 import { bug_scheduling_while_atomic, missing_yield_star } from "./debug.ts";
+import { spend_work } from "./limits.ts";
 import { deliver_pending, pending_here, pending_for_idle } from "./interrupts.ts";
 import {
   cpu,
@@ -87,6 +88,7 @@ function choose(from: readonly task_struct[], me: task_struct | null): task_stru
 export function point(): boolean {
   if (s.owed) missing_yield_star(s.owed.what, s.owed.task);
   s.owed = null;
+  spend_work();
   if (interferes()) {
     const me = current();
     outside.ask?.();

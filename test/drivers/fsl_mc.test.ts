@@ -26,6 +26,8 @@ import {
   unloadModules,
 } from "../helpers/vfio-bus.ts";
 
+// Of another machine: it has to keep still.
+import "../../drivers/iommu/intel/iommu.ts";
 import "../../kernel/arch/arm64/setup.ts";
 import "../../drivers/amba/bus.ts";
 import "../../drivers/vfio/vfio_main.ts";

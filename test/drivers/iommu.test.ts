@@ -658,6 +658,45 @@ const SCENES: readonly Scene[] = [
     calls: ["unmap 4000 3000"],
   },
   {
+    name: "registers, which have no pages, are mapped and not locked",
+    groups: 2,
+    *act(o) {
+      say([yield* attach(o, 0), yield* setIommu(o)]);
+      const device = yield* o.u.ioctl(o.groups[0]!, uapi.VFIO_GROUP_GET_DEVICE_FD, yield* o.u.string("tp0"));
+      const areas = [];
+      for (const off of [0n, 0x1000n]) areas.push(yield* o.u.mmap(0x2000, 3, 1, device, off));
+      const readable = yield* o.u.mmap(0x2000, 1, 1, device, 0n);
+      physical.calls.splice(0);
+      for (const [i, at] of areas.entries())
+        say([yield* map({ ...o, memory: at }, BigInt(i) << 20n, 0x2000n), locked(o)]);
+      // To read only
+      say([
+        yield* map({ ...o, memory: readable }, 0x40000n, 0x1000n),
+        yield* map({ ...o, memory: readable }, 0x40000n, 0x1000n, 0n, 1),
+      ]);
+      say([yield* unmap(o, 0n, 0x2000n), locked(o)]);
+      // What is mapped of it keeps the device open
+      for (const at of [...areas, readable]) yield* o.u.munmap(at, 0x2000);
+      yield* o.u.close(device);
+    },
+    says: [
+      [0, 0],
+      [0, "0 locked"],
+      [0, "0 locked"],
+      [-EFAULT, 0],
+      ["0 2000", "0 locked"],
+    ],
+    calls: [
+      "map 0 2000",
+      "fault",
+      "map 100000 2000",
+      "map 40000 1000",
+      "unmap 0 2000",
+      "unmap 40000 1000",
+      "unmap 100000 2000",
+    ],
+  },
+  {
     name: "the last group goes, and everything with it",
     *act(o) {
       say([yield* attach(o, 0), yield* setIommu(o), yield* map(o, 0n, 0x3000n), locked(o)]);
@@ -674,10 +713,10 @@ const SCENES: readonly Scene[] = [
 
 /** What was mapped, without the two pages that the test for large pages maps in each new domain. */
 function mapped(calls: readonly string[]): string[] {
-  const said = calls.filter((c) => /map|with/.test(c));
+  const said = calls.filter((c) => /map|with|fault/.test(c));
   return said.filter((c, i) => {
     const test = (at: number): boolean =>
-      / 2000$/.test(said[at] ?? "") && /^unmap [0-9a-f]+ 1000$/.test(said[at + 1] ?? "");
+      /^map [0-9a-f]+ 2000$/.test(said[at] ?? "") && /^unmap [0-9a-f]+ 1000$/.test(said[at + 1] ?? "");
     return c !== "" && ![i, i - 1, i - 2].some(test);
   });
 }

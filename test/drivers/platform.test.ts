@@ -49,6 +49,8 @@ import {
 } from "../helpers/vfio-bus.ts";
 import { resets } from "../modules/vfio_reset_pl330.ts";
 
+// Of another machine: it has to keep still.
+import "../../drivers/iommu/intel/iommu.ts";
 import "../../kernel/arch/arm64/setup.ts";
 import "../../drivers/amba/bus.ts";
 import "../../drivers/vfio/vfio_main.ts";

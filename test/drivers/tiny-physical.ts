@@ -25,6 +25,14 @@ import {
   type iommu_resv_type,
 } from "#linux/iommu.ts";
 import { list_add_tail } from "#linux/list.ts";
+import {
+  remap_pfn_range,
+  type vm_area_struct,
+  VM_FAULT_NOPAGE,
+  VM_FAULT_SIGBUS,
+  type vm_operations_struct,
+  VM_PFNMAP,
+} from "#linux/mm.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import { container_of, embed, initialise, opaque, type Sleeps, struct } from "#linux/types.ts";
 import {
@@ -181,7 +189,25 @@ export const tinyIommuOps: iommu_ops = {
   default_domain_ops: tinyDomainOps,
 };
 
-const tinyOps: vfio_device_ops = { name: "tiny-physical", release: (vdev) => vfio_free_device(vdev), ioctl: () => -25 };
+/** Registers of the device, two pages: mapped at once, or, at an odd place in the file, when they are touched. */
+const REGISTERS = 0xc000_0000n;
+const registersOps: vm_operations_struct = {
+  fault: ({ vma }) => {
+    say("fault");
+    return remap_pfn_range(vma!, vma!.vm_start, REGISTERS >> 12n, 0x2000n, 0n) ? VM_FAULT_SIGBUS : VM_FAULT_NOPAGE;
+  },
+};
+function tinyMmap(_vdev: vfio_device, vma: vm_area_struct): number {
+  vma.vm_ops = registersOps;
+  vma.vm_flags |= BigInt(VM_PFNMAP);
+  return vma.vm_pgoff % 2n ? 0 : remap_pfn_range(vma, vma.vm_start, REGISTERS >> 12n, 0x2000n, 0n);
+}
+const tinyOps: vfio_device_ops = {
+  name: "tiny-physical",
+  release: (vdev) => vfio_free_device(vdev),
+  ioctl: () => -25,
+  mmap: tinyMmap,
+};
 
 function* tinyProbe(dev: device): Sleeps<number> {
   const state = yield* vfio_alloc_device(tiny_physical, "vdev", dev, tinyOps);

@@ -469,10 +469,25 @@ function* secondMachine(u: user_process): Sleeps {
   yield* closeGuest(u, guest);
   yield* closeVm(u, vm);
 }
+/* The last reference of the machine is dropped with its lock held, which is then given back. */
+function* machineFirst(u: user_process): Sleeps {
+  const guest = yield* openForGuest(u);
+  yield* closeVm(u, guest.vm);
+  yield* close(u, guest.opened);
+}
 const openings: readonly Opening[] = [
   { name: "without a machine", body: withoutGuest, results: [-EINVAL], ran: WELL },
   { name: "two devices for one machine", body: twoForOne, results: [-EPERM, true] },
   { name: "a second machine for the group", body: secondMachine, results: [0] },
+  {
+    name: "the machine is closed first",
+    body: machineFirst,
+    results: [],
+    ran: {
+      outcome: "done",
+      titles: [CIRCULAR, "BUG: KASAN: use-after-free in mutex_unlock", "BUG: KASAN: use-after-free in check_magic"],
+    },
+  },
 ];
 for (const c of openings) {
   test.serial(`open: ${c.name}`, (t) => {

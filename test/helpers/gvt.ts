@@ -4,7 +4,13 @@ import type { user_process } from "../../kernel/fs/process.ts";
 import type { Sleeps } from "../../kernel/sched/types.ts";
 import { UUID } from "./ccw.ts";
 
-export const GVT_MACHINE = { arch: "x86_64" } as const;
+export const GVT_MACHINE = {
+  arch: "x86_64",
+  pci: [
+    { slot: 0, device: "host-bridge" },
+    { slot: 2, device: "skylake-gt2" },
+  ],
+} as const;
 
 const MODULES = ["vfio", "vfio_iommu_type1", "mdev", "kvm", "i915", "kvmgt"] as const;
 
@@ -17,8 +23,8 @@ export function* unloadModules(u: user_process): Sleeps {
   for (const module of [...MODULES].reverse()) yield* u.delete_module(module);
 }
 
-export const GPU = "/sys/devices/i915/0000:00:02.0";
-/** The smallest of the types; there are V5_8, V5_4 and V5_2. */
+export const GPU = "/sys/devices/pci0000:00/0000:00:02.0";
+/** The smaller one of the two types that there is room for; the other one is V5_4. */
 export const SMALL = "GVTg_V5_8";
 
 export const typeDir = (type = SMALL): string => `${GPU}/mdev_supported_types/i915-${type}`;

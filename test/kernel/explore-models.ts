@@ -175,7 +175,6 @@ export const MODELS: readonly Model[] = [
       }
       spawn("w", waits());
       spawn("a", wakes(1));
-      spawn("b", wakes(2));
       return () => String(seen);
     },
   },
@@ -392,6 +391,7 @@ export const MODELS: readonly Model[] = [
   },
   {
     name: "a producer and two consumers",
+    big: true,
     start: () => {
       const [m, wq, c, seen] = [DEFINE_MUTEX("m"), new wait_queue_head(), new cell(), new Seen()];
       init_waitqueue_head(wq, "wq");

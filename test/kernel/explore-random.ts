@@ -111,22 +111,32 @@ function* task(ops: readonly Op[], things: Things, seen: (number | string)[]): S
   while (held.length > 0) mutex_unlock(things.mutexes[held.pop()!]!);
 }
 
+/** @spec: `lock0 add1 | wait0`: two tasks, and the operations of each */
+export function modelOf(spec: string, cpus: number, faults: number): Model {
+  const tasks = spec
+    .split(" | ")
+    .map((ops) => ops.split(" ").map((op) => ({ kind: kindOf(op.slice(0, -1)), which: Number(op.slice(-1)) })));
+  const start = (): (() => string) => {
+    const things = new Things();
+    const seen = tasks.map(() => [] as (number | string)[]);
+    tasks.forEach((ops, i) => spawn(`t${i}`, task(ops, things, seen[i]!)));
+    return () => [...things.data.map((d) => `${d.x}/${d.y}`), ...seen.map((s) => s.join())].join(" ");
+  };
+  return { name: `${spec} on ${cpus} CPUs with ${faults} faults`, cpus, faults, outside: true, start };
+}
+function kindOf(text: string): Op["kind"] {
+  const found = KINDS.find((kind) => kind === text);
+  if (!found) throw new RangeError(`there is no operation ${text}`);
+  return found;
+}
+
 /** @most: operations of a task */
 export function randomModel(most: number): fc.Arbitrary<Model> {
   const op = fc.record({ kind: fc.constantFrom(...KINDS), which: fc.nat(1) });
   const tasks = fc.array(fc.array(op, { minLength: 1, maxLength: most }), { minLength: 2, maxLength: 3 });
   const faults = fc.constantFrom(0, 0, 1);
-  return fc.record({ cpus: fc.integer({ min: 1, max: 3 }), faults, tasks }).map(({ cpus, faults, tasks }): Model => ({
-    faults,
-    outside: true,
-    name:
-      tasks.map((ops) => ops.map((o) => `${o.kind}${o.which}`).join(" ")).join(" | ") + ` on ${cpus}, ${faults} faults`,
-    cpus,
-    start: () => {
-      const things = new Things();
-      const seen = tasks.map(() => [] as (number | string)[]);
-      tasks.forEach((ops, i) => spawn(`t${i}`, task(ops, things, seen[i]!)));
-      return () => [...things.data.map((d) => `${d.x}/${d.y}`), ...seen.map((s) => s.join())].join(" ");
-    },
-  }));
+  const spec = tasks.map((t) => t.map((ops) => ops.map(({ kind, which }) => `${kind}${which}`).join(" ")).join(" | "));
+  return fc
+    .record({ cpus: fc.integer({ min: 1, max: 3 }), faults, spec })
+    .map((how) => modelOf(how.spec, how.cpus, how.faults));
 }

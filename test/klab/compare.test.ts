@@ -17,7 +17,7 @@ type Fields = Record<string, string | number>;
 type Hit = readonly [system: string, name: string, fields: Fields];
 const event = ([system, name, fields]: Hit): KernelEvent =>
   ({ system, name, ns: 0, pid: 1, comm: "init", fields, text: "a=1" }) as KernelEvent;
-const RESULT = { outcome: "done", reports: [], log: [], events: [], results: {}, processes: [] } as const;
+const RESULT = { outcome: "done", reports: [], log: [], events: [], results: {}, processes: [], injected: [] } as const;
 
 function lines(...hits: readonly Hit[]): string[] {
   const recorder = new Recorder();
@@ -244,7 +244,7 @@ test("runs with faults are laid beside each other by what failed", (t) => {
     return {
       ...planted([]),
       boot: () => ((run += 1), "done"),
-      fault_injections: () => places.slice(run - 1, run).map((place) => ({ place })),
+      fault_injections: () => places.slice(run - 1, run).map((place) => ({ what: "", place, stack: [] })),
     };
   };
   const diff = compareScenario(faulty(["f", "g"]), faulty(["f", "h", "g"]), { ...SCENARIO, faults: true });

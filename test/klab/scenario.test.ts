@@ -59,6 +59,7 @@ test("a run: boot, scenario, quiescence, leak scan", (t) => {
     events: [{ name: "hit", ns: 1, pid: 1, comm: "a", text: "x" }],
     results: { fd: 3n, "fd (2)": -2 },
     processes: ["a"],
+    injected: [],
   });
   t.deepEqual(findings(result), []);
 });

@@ -48,6 +48,22 @@ function* openClose(u: user_process, lab: Lab): Sleeps {
   yield* tearDown(u);
 }
 
+function* openAndExit(u: user_process, lab: Lab): Sleeps {
+  const { opened } = yield* openForGuest(u);
+  lab.record("open", opened.device >= 0 ? 0 : opened.device);
+}
+/** What is closed at the end of a process is released from the last one on: the device before the machine. */
+function* exitOpen(u: user_process, lab: Lab): Sleeps {
+  yield* setUp(u);
+  yield* create(u);
+  yield* assignAll(u);
+  const pid = yield* u.fork((child) => openAndExit(child, lab));
+  yield* u.waitpid(pid);
+  lab.record("queue", yield* queueStatus(u, "05.0004"));
+  lab.record("remove", yield* remove(u));
+  yield* tearDown(u);
+}
+
 /** A guest has the device; somebody else does `take`, and takes everything down when that is done. */
 function whileOpen(id: string, summary: string, take: (u: user_process, lab: Lab) => Sleeps): Scenario {
   function* owner(u: user_process, ready: { guest: Guest | null }): Sleeps {
@@ -108,6 +124,13 @@ export const scenarios: readonly Scenario[] = [
     machine: AP_MACHINE,
     processes: ["init"],
     run: (lab) => lab.run_user("init", (u) => openClose(u, lab)),
+  },
+  {
+    id: "ap-exit-open",
+    summary: "the process that runs a virtual machine ends without closing anything",
+    machine: AP_MACHINE,
+    processes: ["init"],
+    run: (lab) => lab.run_user("init", (u) => exitOpen(u, lab)),
   },
   whileOpen("ap-remove-while-open", "a matrix device is removed while a virtual machine has it", removeIt),
   whileOpen("ap-unplug-while-open", "an adapter is pulled while a virtual machine has it", unplugCard),

@@ -2,12 +2,12 @@
 /** The command line: which commands there are, and how it ends. */
 import { Command, CommanderError } from "commander";
 import { bench } from "./commands/bench.ts";
+import { bugs } from "./commands/bugs.ts";
 import { bisect } from "./commands/bisect.ts";
 import { compare } from "./commands/compare.ts";
 import { explore } from "./commands/explore.ts";
 import { exportCommand } from "./commands/export.ts";
 import { golden } from "./commands/golden.ts";
-import { NOT_THERE_YET, notThereYet } from "./commands/not-there-yet.ts";
 import { ports } from "./commands/ports.ts";
 import { replay } from "./commands/replay.ts";
 import { run } from "./commands/run.ts";
@@ -39,11 +39,11 @@ const COMMANDS = [
   bisect,
   explore,
   replay,
+  bugs,
   exportCommand,
   ports,
   golden,
   bench,
-  notThereYet,
 ];
 
 /** One line out of what commander has to say, which may be two. */
@@ -107,6 +107,5 @@ export async function main(args: readonly string[], streams: Streams = process):
 }
 
 function commandNames(program: Command): string[] {
-  const hidden = NOT_THERE_YET.map((name) => name as string);
-  return program.commands.map((c) => c.name()).filter((name) => !hidden.includes(name));
+  return program.commands.map((c) => c.name());
 }

@@ -31,6 +31,14 @@ export interface Report {
   /** The allocation that was made to fail, by the function that asked for it. */
   readonly fault?: string;
 }
+/** A call that was made to fail. */
+export interface Injection {
+  /** The slab cache or the function. */
+  readonly what: string;
+  /** The function that got the error, and the stack below it, innermost first. */
+  readonly place: string;
+  readonly stack: readonly string[];
+}
 export interface LogLine {
   readonly level: number;
   readonly ns: number;
@@ -62,7 +70,7 @@ export interface RunnableKernel {
   stacks_missed?(): boolean;
   /** What was made to fail since boot(). */
   // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
-  fault_injections?(): readonly { readonly place: string }[];
+  fault_injections?(): readonly Injection[];
   /** Calls `listener` for each event called `name`, or for all with "*", until the function returned is called. */
   // eslint-disable-next-line @typescript-eslint/naming-convention -- the kernel's name
   trace_subscribe?(name: string, listener: (event: KernelEvent) => void): () => void;
@@ -74,6 +82,8 @@ export interface LabHelpers {
   readonly state: string;
   /** Keeps a result of user space by name; a name used again is numbered. */
   record(name: string, value: unknown): void;
+  /** What always holds, in every state and under every schedule, is told when it does not: a finding of the scenario's own. */
+  must(holds: boolean, what: string): void;
   /** In a scenario with `faults`: which allocation is to fail in this run. Arm it with set_fail_nth(). */
   readonly faultNth: number;
 }
@@ -101,6 +111,8 @@ export interface RunOptions {
   readonly schedule?: unknown;
   /** Look for data races; changes nothing but the time it takes. */
   readonly kcsan?: boolean;
+  /** Keep stacks of accesses to these members only, named as the reports name them. */
+  readonly kcsanStacksOf?: ReadonlySet<string>;
   /** Failures that the schedule may choose, of all tasks. */
   readonly faults?: number;
   /** What the outside may do between any two steps counts among them: kernel/outside.ts. */
@@ -125,6 +137,7 @@ export interface RunResult {
   readonly events: readonly TraceEvent[];
   readonly results: Readonly<Record<string, unknown>>;
   readonly processes: readonly string[];
+  readonly injected: readonly Injection[];
 }
 
 /** A kernel with the helpers. @results: where record() keeps things */
@@ -133,13 +146,17 @@ export function makeLab<K extends object>(
   state: string,
   results: Record<string, unknown> = {},
   faultNth = 0,
+  broken: Report[] = [],
 ): LabOf<K> {
   const record = (name: string, value: unknown): void => {
     let key = name;
     for (let n = 2; key in results; n++) key = `${name} (${n})`;
     results[key] = value;
   };
-  return { ...kernel, state, record, faultNth };
+  const must = (holds: boolean, what: string): void => {
+    if (!holds && !broken.some((b) => b.title === what)) broken.push({ checker: "scenario", title: what, text: what });
+  };
+  return { ...kernel, state, record, must, faultNth };
 }
 
 function hearing(kernel: RunnableKernel, hear: RunOptions["hear"]): () => void {
@@ -157,6 +174,7 @@ function bootOnce<K extends RunnableKernel>(
   stacks: boolean,
 ): RunResult {
   const results: Record<string, unknown> = {};
+  const broken: Report[] = [];
   const events: TraceEvent[] = [];
   const unsubscribe = options.trace ? kernel.trace_subscribe?.("*", (event) => events.push(event)) : undefined;
   let deafen = options.hearBoot ? hearing(kernel, options.hear) : null;
@@ -167,12 +185,12 @@ function bootOnce<K extends RunnableKernel>(
       ...scenario.machine,
       ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
       ...(options.faults ? { faults: options.faults, outside: options.outside === true } : {}),
-      ...(options.kcsan ? { kcsan: true } : {}),
+      ...(options.kcsan ? { kcsan: true, kcsan_stacks_of: options.kcsanStacksOf } : {}),
       ...(options.maxSteps === undefined ? {} : { max_steps: options.maxSteps }),
     });
     deafen ??= hearing(kernel, options.hear);
     if (outcome === "done") {
-      scenario.run(makeLab(kernel, options.state ?? "", results, faultNth));
+      scenario.run(makeLab(kernel, options.state ?? "", results, faultNth, broken));
       outcome = kernel.run();
     }
     // After an oops whatever the dead task held looks leaked.
@@ -181,7 +199,8 @@ function bootOnce<K extends RunnableKernel>(
     unsubscribe?.();
     deafen?.();
   }
-  const fault = kernel.fault_injections?.()[0]?.place;
+  const injected = (kernel.fault_injections?.() ?? []).map(({ what, place, stack }) => ({ what, place, stack }));
+  const fault = injected[0]?.place;
   // Copies: the next boot starts over with the kernel's own.
   return {
     outcome,
@@ -190,6 +209,7 @@ function bootOnce<K extends RunnableKernel>(
     events: events.map(({ name, ns, pid, comm, text }) => ({ name, ns, pid, comm, text })),
     results,
     processes: scenario.processes,
+    injected,
   };
 }
 
@@ -249,6 +269,7 @@ function runFaults<K extends RunnableKernel>(kernel: K, scenario: ScenarioFor<K>
     events: runs.flatMap((r) => r.events),
     results: { "allocations that failed in turn": runs.length - 1 },
     processes: scenario.processes,
+    injected: runs.flatMap((r) => r.injected),
   };
 }
 

@@ -35,6 +35,10 @@ export class Terminal {
     this.#colours = stdout.isTTY === true && process.env["NO_COLOR"] === undefined && process.env["TERM"] !== "dumb";
   }
 
+  /** Characters of a line. */
+  get width(): number {
+    return this.#out.columns || 120;
+  }
   style(style: Style, text: string): string {
     const [on, off] = CODES[style];
     return this.#colours ? `\u001b[${on}m${text}\u001b[${off}m` : text;

@@ -3,6 +3,7 @@
  * The bus of Freescale's Management Complex: firmware that hands out objects, in containers that are objects too.
  * Source: drivers/bus/fsl-mc/fsl-mc-bus.c. Not here: ACPI, fsl_mc_get_endpoint().
  */
+import { on_arm64 } from "#asm/setup.ts";
 import { WARN_ON } from "#linux/bug.ts";
 import {
   BUS_ATTR_RW,
@@ -82,7 +83,6 @@ import { postcore_initcall } from "#linux/init.ts";
 import { devm_ioremap_resource, type iomem, ioremap, iounmap, readl, writel } from "#linux/io.ts";
 import { iommu_device_unuse_default_domain, iommu_device_use_default_domain } from "#linux/iommu.ts";
 import { IORESOURCE_BITS, IORESOURCE_MEM, resource, resource_size } from "#linux/ioport.ts";
-import { kconfig } from "#linux/kconfig.ts";
 import { kstrtoul } from "#linux/kernel.ts";
 import { add_uevent_var, type kobj_uevent_env } from "#linux/kobject.ts";
 import type { module } from "#linux/module.ts";
@@ -914,8 +914,6 @@ function fsl_mc_bus_notifier(_nb: notifier_block, action: number, data: unknown)
 }
 
 function* fsl_mc_bus_driver_init(): Sleeps<number> {
-  if (!kconfig.CONFIG_FSL_MC_BUS) return 0;
-
   let error = yield* bus_register(fsl_mc_bus_type());
   if (error < 0) {
     pr_err("fsl-mc: bus type registration failed: %d\n", error);
@@ -946,4 +944,4 @@ function* fsl_mc_bus_driver_init(): Sleeps<number> {
   yield* bus_unregister(fsl_mc_bus_type());
   return error;
 }
-postcore_initcall(fsl_mc_bus_driver_init);
+postcore_initcall(on_arm64(fsl_mc_bus_driver_init));

@@ -47,6 +47,8 @@ interface channel_report {
 const s = per_boot(() => ({
   /** By subchannel set and number. */
   subchannels: new Map<number, hw_subchannel>(),
+  /** Gone because the schedule wanted it: whoever is at the machine may still put a hand on them, which does nothing. */
+  pulled: new Map<number, hw_subchannel>(),
   reports: [] as channel_report[],
   /** A report was lost. */
   overflow: false,
@@ -231,17 +233,21 @@ function subchannel_report(ssid: number, sch_no: number): void {
   );
 }
 function find(sch_no: number, ssid: number): hw_subchannel {
-  const sch = s.subchannels.get(key(ssid, sch_no));
+  const sch = s.subchannels.get(key(ssid, sch_no)) ?? s.pulled.get(key(ssid, sch_no));
   if (!sch) throw new RangeError(`the machine has no subchannel 0.${ssid}.${sch_no.toString(16)}`);
   return sch;
 }
 
 /** What somebody at the machine can do while it runs; from outside or from a task. Subchannels are named by their number. */
+function pull(sch: hw_subchannel): void {
+  s.pulled.set(key(sch.ssid, sch.sch_no), sch);
+  hw.unplug(sch.sch_no, sch.ssid);
+}
 happenings("event", () =>
   [...s.subchannels.values()].flatMap((sch) => {
     const no = sch.sch_no.toString(16).padStart(4, "0");
     return [
-      { name: `device 0.${sch.ssid}.${no} goes away`, happen: () => hw.unplug(sch.sch_no, sch.ssid) },
+      { name: `device 0.${sch.ssid}.${no} goes away`, happen: () => pull(sch) },
       { name: `an interrupt of 0.${sch.ssid}.${no}`, happen: () => void hw.spurious(sch.sch_no, undefined, sch.ssid) },
     ];
   }),
@@ -256,8 +262,7 @@ export const hw = {
   /** Pulls a device out: subchannel and I/O are gone at once, and reported. */
   unplug(sch_no: number, ssid = 0): void {
     find(sch_no, ssid);
-    s.subchannels.delete(key(ssid, sch_no));
-    subchannel_report(ssid, sch_no);
+    if (s.subchannels.delete(key(ssid, sch_no))) subchannel_report(ssid, sch_no);
   },
   /** The device ends the program that it holds. `cpa`: real address, `residual`: bytes. */
   complete(

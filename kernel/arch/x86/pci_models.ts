@@ -117,6 +117,21 @@ export const pci_models = {
     interrupt_pin: 1,
     capabilities: [msi(0x40)],
   },
+  /** Integrated graphics of a Skylake, which a real machine has in slot 2. */
+  "skylake-gt2": {
+    vendor: 0x8086,
+    device: 0x1916,
+    revision: 7,
+    class: 0x0300,
+    subsystem: [0x8086, 0x2015],
+    bars: [
+      { n: 0, size: 0x1000000, kind: "mem64" },
+      { n: 2, size: 0x10000000, kind: "mem64", prefetch: true },
+    ],
+    interrupt_pin: 1,
+    capabilities: [msi(0xac), pm(0xd0, 0x0002)],
+    pm_at: 0xd0,
+  },
   "pci-testdev": {
     vendor: 0x1b36,
     device: 0x0005,

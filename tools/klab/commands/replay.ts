@@ -10,14 +10,15 @@ export function replay({ program, does }: Shell): void {
   program
     .command("replay")
     .description("the run of a token again; says when the source has changed since")
-    .argument("<token>", "one that `klab explore` printed")
-    .option("--trace", "show the events too")
+    .argument("<token>", "one that `klab explore` or `klab bugs` printed")
+    .option("--trace", "show who did what, a task a column, and what was decided")
     .option("--json", "print one JSON document")
     .action((text: string, options: { trace?: boolean; json?: boolean }) =>
       does(options, async (terminal) => {
         const token = readToken(text);
         const scenario = await scenarioOf(token.scenario);
-        return runAndShow(terminal, scenario, await stateOf(token.state), { trace: options.trace === true }, token);
+        const show = { trace: options.trace === true, columns: true };
+        return runAndShow(terminal, scenario, await stateOf(token.state), show, token);
       }),
     );
 }

@@ -5,6 +5,7 @@ import { shows, stoppedBefore } from "../bisect.ts";
 import { InputError } from "../errors.ts";
 import { MAX_STEPS } from "../explore/execute.ts";
 import { readToken, sourceOf, type Token } from "../explore/token.ts";
+import { story } from "../explore/story.ts";
 import { plain } from "../json.ts";
 import type { ExitCode, Shell } from "../main.ts";
 import {
@@ -36,10 +37,13 @@ const logLine = ({ ns, text }: LogLine): string => `${stamp(ns)} ${text}`;
 const eventLine = ({ ns, comm, pid, name, text }: TraceEvent): string =>
   `${stamp(ns)} ${`${comm}-${pid}`.padStart(16)}: ${name}: ${text}`;
 
-function print(terminal: Terminal, result: RunResult, trace: boolean): void {
+function print(terminal: Terminal, result: RunResult, trace: boolean, told: readonly string[] | null): void {
   terminal.line(terminal.style("bold", "Kernel log"));
   for (const line of result.log) terminal.line(logLine(line));
-  if (trace) {
+  if (told) {
+    terminal.line(`\n${terminal.style("bold", "What happened")}`);
+    for (const line of told) terminal.line(line);
+  } else if (trace) {
     terminal.line(`\n${terminal.style("bold", "Events")}`);
     for (const event of result.events) terminal.line(eventLine(event));
   }
@@ -62,7 +66,7 @@ export async function runAndShow(
   terminal: Terminal,
   scenario: Scenario,
   state: State,
-  show: { readonly trace: boolean; readonly kcsan?: boolean; readonly report?: string },
+  show: { readonly trace: boolean; readonly kcsan?: boolean; readonly report?: string; readonly columns?: boolean },
   token?: Token,
 ): Promise<ExitCode> {
   let kernel;
@@ -94,7 +98,11 @@ export async function runAndShow(
   });
   const diverged = schedule !== undefined && (schedule.diverged || unasked(schedule.asked, token));
   if (diverged) terminal.note("a decision of the token did not fit: this is not the run that it was made from");
-  print(terminal, result, trace);
+  const told =
+    token && show.columns === true && show.trace && !terminal.json
+      ? story({ kernel, scenario, state: state.name, mode: token.mode, decisions: token.decisions }, terminal.width)
+      : null;
+  print(terminal, result, trace, told);
   const { outcome, reports, log, events, results } = result;
   terminal.document({
     scenario: scenario.id,

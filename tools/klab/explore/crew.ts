@@ -3,7 +3,6 @@
 import { Worker } from "node:worker_threads";
 import type { dpor_execution } from "../../../kernel/explore/dpor.ts";
 import { type plan, prepare } from "../../../kernel/explore/strategy.ts";
-import type { decision } from "../../../kernel/explore/replay.ts";
 import type { RunnableKernel } from "../scenario.ts";
 import { type Executed, Executor, type Subject } from "./execute.ts";
 import { shrink, type Small } from "./shrink.ts";
@@ -11,7 +10,7 @@ import { shrink, type Small } from "./shrink.ts";
 /** What a crew member is asked to do, and what comes back. */
 export type Task =
   | { readonly kind: "execute"; readonly plan: plan }
-  | { readonly kind: "shrink"; readonly key: string; readonly decisions: readonly decision[] };
+  | { readonly kind: "shrink"; readonly key: string; readonly decisions: Executed["decisions"] };
 export interface Done {
   readonly seen: Executed;
   readonly learned: dpor_execution | undefined;
@@ -30,7 +29,7 @@ export class Member<K extends RunnableKernel> {
     const seen = this.#executor.run(schedule);
     return { seen, learned: learned(seen.decisions) };
   }
-  shrink(key: string, decisions: readonly decision[]): Small {
+  shrink(key: string, decisions: Executed["decisions"]): Small {
     return shrink(this.#subject, key, decisions);
   }
   do(task: Task): Done | Small {

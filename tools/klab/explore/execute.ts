@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Executions of a scenario, each under a schedule, and what the explorer keeps of them. */
-import { type decision, recording_schedule, replay_schedule } from "../../../kernel/explore/replay.ts";
+import { type decision, replay_schedule } from "../../../kernel/explore/replay.ts";
 import type { decision_kind, schedule, step_watcher } from "../../../kernel/sched/decide.ts";
-import { type Outcome, type Report, type RunnableKernel, runScenario, type ScenarioFor } from "../scenario.ts";
-import { keyOf } from "./finding.ts";
+import {
+  type Outcome,
+  type Report,
+  type RunnableKernel,
+  type RunResult,
+  runScenario,
+  type ScenarioFor,
+} from "../scenario.ts";
+import type { Choice } from "../bugs/execution.ts";
+import { type Finding, findingsOf, keyOf } from "../bugs/finding.ts";
 
 /** What the executions are of. */
 export interface Subject<K> {
@@ -24,11 +32,10 @@ export const MAX_STEPS = 200_000;
 export interface Executed {
   /** "cut": the search saw that the rest of the run is one that it has had. "threw": the scenario or the kernel under it did. */
   readonly end: Outcome | "cut" | "threw";
-  /** The first report for each key; without those that were known. */
-  readonly reports: ReadonlyMap<string, Report>;
+  /** The first report of each finding; without those that were known. */
+  readonly reports: ReadonlyMap<string, Finding>;
   /** What was decided otherwise than the quiet way. */
-  readonly decisions: readonly decision[];
-  readonly counts: ReadonlyMap<decision_kind, number>;
+  readonly decisions: readonly Choice[];
   readonly asked: number;
   /** Questions about what may fail or happen, which the budget of faults is for. */
   readonly faultQuestions: number;
@@ -37,23 +44,31 @@ export interface Executed {
 /** What counts as a fault: what the machine or somebody outside does to the code, rather than who goes on. */
 export const FAULTS: readonly decision_kind[] = ["fault", "signal", "event", "timer"];
 
-/** Counts what was decided otherwise than the quiet way. */
-class Counting implements schedule {
-  readonly counts = new Map<decision_kind, number>();
-  faultQuestions = 0;
-  readonly recording: recording_schedule;
-  readonly watcher: step_watcher | undefined;
+/** Writes down what was decided otherwise than the quiet way. */
+class Recorder implements schedule {
+  readonly choices: Choice[] = [];
+  asked = 0;
+  readonly #counts = new Map<decision_kind, number>();
+  readonly #inner: schedule;
   constructor(inner: schedule) {
-    this.recording = new recording_schedule(inner);
-    this.watcher = inner.watcher;
+    this.#inner = inner;
+  }
+  get watcher(): step_watcher | undefined {
+    return this.#inner.watcher;
   }
   get interferes(): boolean {
-    return this.recording.interferes;
+    return this.#inner.interferes;
+  }
+  /** Questions of these kinds. */
+  count(kinds: readonly decision_kind[]): number {
+    return kinds.reduce((sum, kind) => sum + (this.#counts.get(kind) ?? 0), 0);
   }
   decide(kind: decision_kind, n: number, label: (i: number) => string): number {
-    if (FAULTS.includes(kind)) this.faultQuestions += 1;
-    const choice = this.recording.decide(kind, n, label);
-    if (choice !== 0) this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+    const choice = this.#inner.decide(kind, n, label);
+    const nth = this.#counts.get(kind) ?? 0;
+    this.#counts.set(kind, nth + 1);
+    if (choice !== 0) this.choices.push({ at: this.asked, choice, kind, nth });
+    this.asked += 1;
     return choice;
   }
 }
@@ -71,33 +86,44 @@ function thrown(error: unknown): Report {
 /** Runs once, with the stacks that reports show. What the scenario throws is a finding; so is an end without a report. */
 export function execute<K extends RunnableKernel>(subject: Subject<K>, inner: schedule, stacks = true): Executed {
   const { kernel, scenario, state, kcsan, faults, maxSteps } = subject;
-  const seen = new Counting(inner);
+  const seen = new Recorder(inner);
+  const how = { state, schedule: seen, kcsan, faults, outside: faults > 0, maxSteps, stacks };
   let end: Executed["end"] = "cut";
-  let reports: readonly Report[] = [];
+  let reports: ReadonlyMap<string, Finding>;
   try {
-    ({ outcome: end, reports } = runScenario(kernel, scenario, {
-      state,
-      schedule: seen,
-      kcsan,
-      faults,
-      outside: faults > 0,
-      maxSteps,
-      stacks,
-    }));
-    if (reports.length === 0 && end !== "done") reports = [{ checker: "end", title: end, text: end }];
+    const result = runScenario(kernel, scenario, how);
+    end = result.outcome;
+    reports = findingsOf(result);
   } catch (error) {
-    if (!isCut(error)) [end, reports] = ["threw", [thrown(error)]];
-    else reports = kernel.found().map(({ checker, title, text }) => ({ checker, title, text }));
+    // What was found up to there is found.
+    if (!isCut(error)) end = "threw";
+    reports = findingsOf({
+      ...NOTHING,
+      reports: isCut(error)
+        ? kernel.found().map(({ checker, title, text }) => ({ checker, title, text }))
+        : [thrown(error)],
+    });
   }
-  const byKey = new Map<string, Report>();
-  for (const report of reports) if (!byKey.has(keyOf(report))) byKey.set(keyOf(report), report);
-  const { decisions, asked } = seen.recording;
-  const { counts, faultQuestions } = seen;
-  return { end, reports: byKey, decisions, counts, asked, faultQuestions };
+  return {
+    end,
+    reports,
+    decisions: seen.choices,
+    asked: seen.asked,
+    faultQuestions: seen.count(FAULTS),
+  };
 }
+const NOTHING: RunResult = {
+  outcome: "done",
+  reports: [],
+  log: [],
+  events: [],
+  results: {},
+  processes: [],
+  injected: [],
+};
 
 /** What can be said of a report whose stacks are missing: of a data race, which member, and who did what. */
-function roughKey(report: Report): string {
+function roughKey(report: Finding): string {
   if (report.checker !== "kcsan") return keyOf(report);
   const lines = report.text.split("\n").filter((line) => /^(BUG|member:|read|write|free)/.test(line));
   return lines.map((line) => line.replace(/0x[0-9a-f]+| on cpu \d+/g, "")).join("\n");

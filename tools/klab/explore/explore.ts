@@ -194,12 +194,13 @@ export interface CrewOptions extends SearchOptions {
 
 /**
  * Explores with a crew. Executions are learned from in the order in which they were given out, whoever was faster.
- * @helpers: more hands, for when it takes longer
+ * @helpers: more hands, for when it takes longer than `helpAfter` seconds
  */
 export async function exploreWith(
   first: Subject<RunnableKernel>,
   helpers: () => Crew | null,
   options: CrewOptions,
+  helpAfter = HELP_AFTER,
 ): Promise<ExploreResult> {
   const search = searchFor(options);
   const book = new Book(search);
@@ -256,7 +257,7 @@ export async function exploreWith(
           small.push({ key, nth: book.executions, seen: next.done.seen });
         options.onStep(book.executions, book.found.size, search.covered);
       }
-      if (crews.length === 1 && book.seconds > HELP_AFTER) {
+      if (crews.length === 1 && book.seconds > helpAfter) {
         const more = helpers();
         crews.push(more ?? NOBODY);
       }

@@ -133,6 +133,7 @@ class X86Replay {
       pci: this.#kernel.recorded_pci,
       schedule,
       bug_on_data_corruption: true,
+      modules: { unsigned: true, out_of_tree: SAMPLES },
     });
     if (end !== "done") throw new InputError(`the machine does not come up: ${end}`);
     const side = new SideChannels(this.#kernel);

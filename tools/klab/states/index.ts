@@ -8,6 +8,7 @@ import { transform, type TransformOptions, transformSync, version as esbuildVers
 import { InputError } from "../errors.ts";
 import { CACHE, PATCHES, ROOT } from "../paths.ts";
 import { materialise } from "./cache.ts";
+import { readCanary } from "./canaries.ts";
 import { type Kbuild, modulesOf } from "./kbuild.ts";
 import { isFolder, parseState } from "./names.ts";
 import { applyTo, type Patch } from "./patch.ts";
@@ -166,6 +167,11 @@ async function sourceOf(text: string, places: Places): Promise<SourceState> {
   if (name.kind === "folder") {
     return { name: text, version: null, number: 0, patch: null, tree: await readTree(name.folder) };
   }
+  if (name.kind === "canary") {
+    const patch = readCanary(name.canary, places.patches);
+    const tree = applyTo(await readTree(places.root), patch);
+    return { name: text, version: null, number: 0, patch, tree };
+  }
   if (name.version === null)
     return { name: "base", version: null, number: 0, patch: null, tree: await readTree(places.root) };
   const found = (await sourcesOf(name.version, places))[name.number];
@@ -185,7 +191,7 @@ async function toDisk(source: SourceState, places: Places): Promise<State> {
   };
 }
 
-/** @text: `v1:4`, `v1`, `base` or a folder. @throws InputError if there is no such state, or it cannot be made */
+/** @text: `v1:4`, `v1`, `base`, `canary:NAME` or a folder. @throws InputError if there is no such state, or it cannot be made */
 export async function state(text: string, places: Places = PLACES): Promise<State> {
   return toDisk(await sourceOf(text, places), places);
 }

@@ -8,6 +8,7 @@ import { readVersion, versionNames } from "./series.ts";
 
 export type StateName =
   | { readonly kind: "series"; readonly name: string; readonly version: string | null; readonly number: number }
+  | { readonly kind: "canary"; readonly name: string; readonly canary: string }
   | { readonly kind: "folder"; readonly name: string; readonly folder: string };
 
 export function isFolder(path: string): boolean {
@@ -21,6 +22,8 @@ export function isFolder(path: string): boolean {
 /** @throws InputError if nothing is called like that */
 export function parseState(text: string, patches: string = PATCHES): StateName {
   if (text === "base") return { kind: "series", name: "base", version: null, number: 0 };
+  const canary = /^canary:(.+)$/.exec(text)?.[1];
+  if (canary !== undefined) return { kind: "canary", name: text, canary };
   const found = /^([A-Za-z][\w.-]*)(?::(.*))?$/.exec(text);
   const versions = versionNames(patches);
   if (found && (versions.includes(found[1] ?? "") || found[2] !== undefined)) {

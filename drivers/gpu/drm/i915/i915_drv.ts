@@ -14,6 +14,9 @@ export const I915_NUM_ENGINES = 4;
 export const I915_MAX_PORTS = 5;
 export const PORT_B = 1;
 export const PORT_D = 3;
+/** What lies behind which BAR. */
+export const GTTMMADR_BAR = 0;
+export const GTT_APERTURE_BAR = 2;
 
 export class drm_device extends struct("drm_device", {
   dev: ptr<device>(),
@@ -70,12 +73,7 @@ class drm_i915_private_base extends struct("drm_i915_private", {
   gt0: embed(() => intel_gt),
   gvt: ptr<intel_gvt>(),
   vgpu: embed(() => i915_virtual_gpu),
-  /** Of the PCI device. */
   graphics_ver: int(),
-  msi_cap: int(),
-  /** Bytes of its first and third BAR. */
-  gttmmadr_len: opaque(() => 0),
-  aperture_len: opaque(() => 0),
 }) {}
 export class drm_i915_private extends drm_i915_private_base {}
 

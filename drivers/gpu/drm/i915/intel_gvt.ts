@@ -8,15 +8,15 @@ import { list_add_tail, list_del, list_for_each_entry, LIST_HEAD } from "#linux/
 import { kbuild } from "#linux/module.ts";
 import { DEFINE_MUTEX, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import { pr_debug, pr_info } from "#linux/printk.ts";
+import { PCI_CFG_SPACE_EXP_SIZE, pci_read_config_dword, to_pci_dev } from "#linux/pci.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
-import { memcpy } from "#linux/string.ts";
-import { container_of, type kbuf, type Sleeps } from "#linux/types.ts";
+import { set_u32_at } from "#linux/string.ts";
+import { container_of, type Sleeps } from "#linux/types.ts";
 import { vfree, vzalloc } from "#linux/vmalloc.ts";
 import { drm_i915_private, i915_virtual_gpu, IS_BROADWELL, IS_SKYLAKE } from "./i915_drv.ts";
 
 const { per_boot, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
-export const PCI_CFG_SPACE_EXP_SIZE = 4096;
 const SZ_1M = 0x100000;
 
 /** What kvmgt does with a device. */
@@ -29,8 +29,6 @@ const s = per_boot(() => ({
   intel_gvt_devices: LIST_HEAD(),
   intel_gvt_ops: null as intel_vgpu_ops | null,
   intel_gvt_mutex: DEFINE_MUTEX("intel_gvt_mutex"),
-  /** The device's configuration space, which is read through the PCI bus in C. */
-  config_space: new Map<drm_i915_private, kbuf>(),
 }));
 
 function is_supported_device(dev_priv: drm_i915_private): boolean {
@@ -55,7 +53,12 @@ function save_initial_hw_state(dev_priv: drm_i915_private): number {
 
   vgpu.initial_cfg_space = mem;
 
-  memcpy(mem, s.config_space.get(dev_priv)!, PCI_CFG_SPACE_EXP_SIZE);
+  const pdev = to_pci_dev(dev_priv.drm.dev!);
+  for (let i = 0; i < PCI_CFG_SPACE_EXP_SIZE; i += 4) {
+    const dword = { value: 0 };
+    pci_read_config_dword(pdev, i, dword);
+    set_u32_at(mem, i, dword.value);
+  }
 
   err_mmio: {
     vgpu.initial_mmio = vzalloc(2 * SZ_1M);
@@ -120,10 +123,9 @@ export function* intel_gvt_clear_ops(ops: intel_vgpu_ops): Sleeps {
 }
 EXPORT_SYMBOL_GPL(intel_gvt_clear_ops);
 
-/** A device has come. @config_space: its own, of 4096 bytes. @return 0. May sleep. */
-export function* intel_gvt_init(dev_priv: drm_i915_private, config_space: kbuf): Sleeps<number> {
+/** A device has come. @return 0. May sleep. */
+export function* intel_gvt_init(dev_priv: drm_i915_private): Sleeps<number> {
   yield* mutex_lock(s.intel_gvt_mutex);
-  s.config_space.set(dev_priv, config_space);
   list_add_tail(dev_priv.vgpu.entry, s.intel_gvt_devices);
   if (s.intel_gvt_ops) yield* intel_gvt_init_device(dev_priv);
   mutex_unlock(s.intel_gvt_mutex);
@@ -136,6 +138,5 @@ export function* intel_gvt_driver_remove(dev_priv: drm_i915_private): Sleeps {
   yield* mutex_lock(s.intel_gvt_mutex);
   yield* intel_gvt_clean_device(dev_priv);
   list_del(dev_priv.vgpu.entry);
-  s.config_space.delete(dev_priv);
   mutex_unlock(s.intel_gvt_mutex);
 }

@@ -6,16 +6,26 @@
 import { ENOTTY, EINVAL } from "#linux/errno.ts";
 import {
   PCI_BASE_ADDRESS_1,
+  PCI_BASE_ADDRESS_3,
+  PCI_BASE_ADDRESS_4,
+  PCI_CAP_ID_PM,
   PCI_CAPABILITY_LIST,
   PCI_CLASS_DEVICE,
+  PCI_CLASS_PROG,
   PCI_COMMAND,
   PCI_COMMAND_IO,
+  PCI_COMMAND_MASTER,
   PCI_COMMAND_MEMORY,
   PCI_STATUS,
   PCI_STATUS_CAP_LIST,
+  PCI_PM_CTRL,
+  pci_resource_len,
+  PCI_ROM_ADDRESS,
+  to_pci_dev,
 } from "#linux/pci.ts";
 import { byte_at, memcpy, memset, set_byte_at, set_u16_at, u16_at } from "#linux/string.ts";
 import { type byte_memory, bytes_at } from "#linux/types.ts";
+import { GTT_APERTURE_BAR, GTTMMADR_BAR } from "../i915_drv.ts";
 import { gvt_vgpu_err } from "./debug.ts";
 import type { intel_vgpu } from "./gvt.ts";
 
@@ -26,13 +36,6 @@ const INTEL_GVT_PCI_CLASS_VGA_OTHER = 0x80;
 const INTEL_GVT_PCI_OPREGION = 0xfc;
 const INTEL_GVT_PCI_BAR_GTTMMIO = 0;
 const INTEL_GVT_PCI_BAR_APERTURE = 2;
-const PCI_CLASS_PROG = 0x09;
-const PCI_BASE_ADDRESS_3 = 0x1c;
-const PCI_BASE_ADDRESS_4 = 0x20;
-const PCI_COMMAND_MASTER = 4;
-const PCI_ROM_ADDRESS = 0x30;
-const PCI_CAP_ID_PM = 0x01;
-const PCI_PM_CTRL = 4;
 
 /** The guest reads. @return 0 or -EINVAL. Any context. */
 export function intel_vgpu_emulate_cfg_read(
@@ -63,7 +66,7 @@ export function intel_vgpu_emulate_cfg_write(
 /** @primary: whether the guest sees a primary display */
 export function intel_vgpu_init_cfg_space(vgpu: intel_vgpu, primary: boolean): void {
   const gvt = vgpu.gvt!;
-  const { i915 } = gvt.gt!;
+  const pdev = to_pci_dev(gvt.gt!.i915!.drm.dev!);
   const space = vgpu.cfg_space.virtual_cfg_space;
 
   memcpy(space, gvt.firmware.cfg_space!, gvt.device_info.cfg_space_size);
@@ -85,8 +88,8 @@ export function intel_vgpu_init_cfg_space(vgpu: intel_vgpu, primary: boolean): v
   memset(bytes_at(space, PCI_BASE_ADDRESS_4), 0, 8);
   memset(bytes_at(space, INTEL_GVT_PCI_OPREGION), 0, 4);
 
-  vgpu.cfg_space.bar.at(INTEL_GVT_PCI_BAR_GTTMMIO).size = i915!.gttmmadr_len;
-  vgpu.cfg_space.bar.at(INTEL_GVT_PCI_BAR_APERTURE).size = i915!.aperture_len;
+  vgpu.cfg_space.bar.at(INTEL_GVT_PCI_BAR_GTTMMIO).size = Number(pci_resource_len(pdev, GTTMMADR_BAR));
+  vgpu.cfg_space.bar.at(INTEL_GVT_PCI_BAR_APERTURE).size = Number(pci_resource_len(pdev, GTT_APERTURE_BAR));
 
   memset(bytes_at(space, PCI_ROM_ADDRESS), 0, 4);
 

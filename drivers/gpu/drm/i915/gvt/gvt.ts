@@ -13,6 +13,7 @@ import { list_head } from "#linux/list.ts";
 import { mdev_parent, mdev_type } from "#linux/mdev.ts";
 import { type page, PAGE_SHIFT } from "#linux/mm.ts";
 import { mutex } from "#linux/mutex.ts";
+import { PCI_CFG_SPACE_EXP_SIZE } from "#linux/pci.ts";
 import { rb_root } from "#linux/rbtree.ts";
 import type { task_struct } from "#linux/sched.ts";
 import type { kmem_cache } from "#linux/slab.ts";
@@ -44,7 +45,6 @@ import {
   I915_NUM_ENGINES,
   type intel_gt,
 } from "../i915_drv.ts";
-import { PCI_CFG_SPACE_EXP_SIZE } from "../intel_gvt.ts";
 import type { vfio_region } from "./kvmgt.ts";
 
 export const GVT_MAX_VGPU = 8;

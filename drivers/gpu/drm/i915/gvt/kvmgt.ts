@@ -62,6 +62,8 @@ import {
   PCI_BASE_ADDRESS_MEM_MASK,
   PCI_BASE_ADDRESS_MEM_TYPE_64,
   PCI_BASE_ADDRESS_MEM_TYPE_MASK,
+  PCI_CFG_SPACE_EXP_SIZE,
+  to_pci_dev,
 } from "#linux/pci.ts";
 import {
   rb_entry,
@@ -180,7 +182,7 @@ import {
   VFIO_REGION_TYPE_PCI_VENDOR_TYPE,
 } from "#uapi/linux/vfio.ts";
 import { type drm_i915_private, kdev_to_i915, to_gt } from "../i915_drv.ts";
-import { intel_gvt_clear_ops, intel_gvt_set_ops, type intel_vgpu_ops, PCI_CFG_SPACE_EXP_SIZE } from "../intel_gvt.ts";
+import { intel_gvt_clear_ops, intel_gvt_set_ops, type intel_vgpu_ops } from "../intel_gvt.ts";
 import { intel_vgpu_emulate_cfg_read, intel_vgpu_emulate_cfg_write } from "./cfg_space.ts";
 import { gvt_dbg_core, gvt_err, gvt_vgpu_err } from "./debug.ts";
 import { intel_gvt_debugfs_clean, intel_gvt_debugfs_init } from "./debugfs.ts";
@@ -1508,7 +1510,7 @@ function init_device_info(gvt: intel_gvt): void {
   info.gtt_entry_size_shift = 3;
   info.gmadr_bytes_in_cmd = 8;
   info.max_surface_size = 36 * 1024 * 1024;
-  info.msi_cap_offset = BigInt(gvt.gt!.i915!.msi_cap);
+  info.msi_cap_offset = BigInt(to_pci_dev(gvt.gt!.i915!.drm.dev!).msi_cap);
 }
 
 /* Vertical blanks and scheduling are asked for by guests, of which there are none. */
