@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The states of a version against the tests and the scenarios. */
+import { watchModules } from "./modules-seen.ts";
 import type { FileResults } from "./results.ts";
 import { findings, type RunnableKernel, runScenario, type ScenarioFor } from "./scenario.ts";
 import { type CaseResult, mustHold, runCase, type SeriesCase } from "./series-tests.ts";
+import { sourceFileOf } from "./source-files.ts";
 import type { State } from "./states/index.ts";
 import { loadKernel } from "./states/load.ts";
 
@@ -52,6 +54,8 @@ function scenarioIn(
 export interface Column extends FileResults {
   /** Why the state cannot be loaded. */
   readonly broken?: string;
+  /** By file of scenarios: the modules that its runs had to do with. */
+  readonly modules?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Runs everything in one state. */
@@ -70,7 +74,15 @@ export async function columnOf(
   }
   const results: Record<string, CaseResult> = {};
   for (const c of cases) results[c.id] = await runCase(c, state);
-  return { cases: results, scenarios: Object.fromEntries(scenarios.map((s) => [s.id, scenarioIn(kernel, s, state)])) };
+  const seen = watchModules(kernel);
+  const modules: Record<string, readonly string[]> = {};
+  const found: Record<string, readonly string[]> = {};
+  for (const file of new Set(scenarios.map((s) => sourceFileOf(s) ?? ""))) {
+    seen.clear();
+    for (const s of scenarios) if ((sourceFileOf(s) ?? "") === file) found[s.id] = scenarioIn(kernel, s, state);
+    modules[file] = [...seen].sort();
+  }
+  return { cases: results, scenarios: found, modules };
 }
 
 /** Lays the columns of all states side by side. @run: one state; they may run at the same time */

@@ -6,8 +6,10 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
+import { contentFor } from "./modules-seen.ts";
 import { CACHE, ROOT } from "./paths.ts";
 import type { CaseResult } from "./series-tests.ts";
+import type { State } from "./states/index.ts";
 
 /** By the id of the case or of the scenario. */
 export interface FileResults {
@@ -59,41 +61,44 @@ export function contentOf(first: string, ...others: readonly string[]): string {
   return hash.digest("hex");
 }
 
-/** The code that runs files: what a thread loads before it gets any, and the versions of the packages. */
-const RUNNERS = [resolve(import.meta.dirname, "thread.mjs"), resolve(ROOT, "package-lock.json")];
+/** The code that makes states and runs files: what a thread loads before it gets any, and the versions of the packages. */
+const RUNNERS = ["thread.mjs", "states/index.ts", "states/hooks.mjs"]
+  .map((name) => resolve(import.meta.dirname, name))
+  .concat(resolve(ROOT, "package-lock.json"));
 const keys = new Map<string, string>();
 
-/** @dir: of the state; @file: of test/series/ or test/scenarios/ */
-function pathOf(dir: string, file: string, folder: string): string {
+function keyOf(file: string): string {
   let key = keys.get(file);
   if (key === undefined) keys.set(file, (key = contentOf(file, ...RUNNERS)));
+  return key;
+}
+
+/** @state: what names its content; @file: of test/series/ or test/scenarios/ */
+function pathOf(state: string, file: string, folder: string): string {
   const name = createHash("sha256")
-    .update(`${basename(dir)}\0${key}`)
+    .update(`${state}\0${keyOf(file)}`)
     .digest("hex")
     .slice(0, 40);
   return join(folder, `${name}.json`);
 }
 
-/** What is known; null if nothing is. */
-export function knownResults(dir: string, file: string, folder: string = FOLDER): FileResults | null {
-  const path = pathOf(dir, file, folder);
+function readJson<T>(path: string): T | null {
   try {
-    const results = JSON.parse(readFileSync(path, "utf8")) as FileResults;
+    const found = JSON.parse(readFileSync(path, "utf8")) as T;
     const now = new Date();
     utimesSync(path, now, now);
-    return results;
+    return found;
   } catch {
     return null;
   }
 }
 
-/** Keeps results. A cache that cannot be written only means that all of it is done again the next time. */
-export function keepResults(dir: string, file: string, results: FileResults, folder: string = FOLDER): void {
-  const path = pathOf(dir, file, folder);
+/** A cache that cannot be written only means that all of it is done again the next time. */
+function writeJson(path: string, value: unknown): void {
   const making = `${path}.${process.pid}-${randomBytes(4).toString("hex")}`;
   try {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(making, JSON.stringify(results));
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(making, JSON.stringify(value));
     renameSync(making, path);
   } catch {
     try {
@@ -102,6 +107,42 @@ export function keepResults(dir: string, file: string, results: FileResults, fol
       // Nor is there anything to remove.
     }
   }
+}
+
+type Known = Pick<State, "dir" | "tree">;
+
+/** The sets of modules that runs of a file had to do with, so far. */
+function setsOf(file: string, folder: string): readonly (readonly string[])[] {
+  return readJson<string[][]>(pathOf("modules", file, folder)) ?? [];
+}
+
+/** What is known: of this state, or of another that differs in modules only that have nothing to do with it; null if nothing is. */
+export async function knownResults(state: Known, file: string, folder: string = FOLDER): Promise<FileResults | null> {
+  const own = readJson<FileResults>(pathOf(basename(state.dir), file, folder));
+  if (own) return own;
+  for (const modules of setsOf(file, folder)) {
+    const content = await contentFor(state.tree, modules);
+    const shared = content === null ? null : readJson<FileResults>(pathOf(content, file, folder));
+    if (shared) return shared;
+  }
+  return null;
+}
+
+/** Keeps results. @modules: with which they have to do; without, they are this state's only */
+export async function keepResults(
+  state: Known,
+  file: string,
+  results: FileResults,
+  modules?: readonly string[],
+  folder: string = FOLDER,
+): Promise<void> {
+  writeJson(pathOf(basename(state.dir), file, folder), results);
+  const content = modules ? await contentFor(state.tree, modules) : null;
+  if (!modules || content === null) return;
+  writeJson(pathOf(content, file, folder), results);
+  const sets = setsOf(file, folder);
+  if (!sets.some((set) => set.join() === modules.join()))
+    writeJson(pathOf("modules", file, folder), [...sets, modules]);
 }
 
 /** Forgets what nobody asked for in a long time. */

@@ -17,8 +17,8 @@ export interface Job {
 export type Answer = { readonly column: Column } | { readonly error: string };
 
 interface Waiting {
-  readonly job: Job;
-  readonly begun: () => void;
+  /** Asked when its turn has come; null if there is nothing left to do then. */
+  readonly job: () => Promise<Job | null>;
   readonly done: (column: Column) => void;
   readonly failed: (error: Error) => void;
 }
@@ -33,8 +33,17 @@ export class ThreadPool {
     const waiting = this.#queue.shift() ?? null;
     this.#workers.set(worker, waiting);
     if (!waiting) return;
-    waiting.begun();
-    worker.postMessage(waiting.job);
+    void waiting
+      .job()
+      .then((job) => {
+        if (job) return worker.postMessage(job);
+        waiting.done({ cases: {}, scenarios: {} });
+        this.#next(worker);
+      })
+      .catch((error: unknown) => {
+        waiting.failed(error instanceof Error ? error : new Error(String(error)));
+        this.#next(worker);
+      });
   }
 
   #start(): void {
@@ -55,10 +64,10 @@ export class ThreadPool {
     this.#next(worker);
   }
 
-  /** Runs a job as soon as a thread is free. @begun: told when */
-  run(job: Job, begun: () => void): Promise<Column> {
+  /** Runs a job as soon as a thread is free. @job: asked for then; null if there is nothing left to do */
+  run(job: () => Promise<Job | null>): Promise<Column> {
     return new Promise((done, failed) => {
-      this.#queue.push({ job, begun, done, failed });
+      this.#queue.push({ job, done, failed });
       const idle = [...this.#workers].find(([, waiting]) => waiting === null)?.[0];
       if (idle) this.#next(idle);
       else if (this.#workers.size < availableParallelism()) this.#start();
@@ -98,26 +107,37 @@ export class ColumnMaker {
 
   /** @begun: told when something has to be run after all */
   async column(state: State, begun: () => void): Promise<Column> {
-    const known = [...this.#files.keys()].map((file) => {
-      return { file, results: this.#fresh ? null : knownResults(state.dir, file) };
-    });
-    const missing = known.filter(({ results }) => results === null).map(({ file }) => file);
-    const rest: Column =
-      missing.length === 0
-        ? { cases: {}, scenarios: {} }
-        : await this.#pool.run({ state: { name: state.name, dir: state.dir }, files: missing }, begun);
-    // A state that cannot be loaded may be loadable the next time: what it says then depends on more than its content.
-    if (rest.broken === undefined) {
-      for (const file of missing) {
+    const results = new Map<string, FileResults>();
+    const files = [...this.#files.keys()];
+    const missing = async (): Promise<readonly string[]> => {
+      for (const file of this.#fresh ? [] : files) {
+        const known = results.has(file) ? null : await knownResults(state, file);
+        if (known) results.set(file, known);
+      }
+      return files.filter((file) => !results.has(file));
+    };
+    if ((await missing()).length > 0) {
+      // When its turn comes, another state may have given what this one would give as well.
+      const rest = await this.#pool.run(async () => {
+        const todo = await missing();
+        if (todo.length === 0) return null;
+        begun();
+        return { state: { name: state.name, dir: state.dir }, files: todo };
+      });
+      // A state that cannot be loaded may be loadable the next time: what it says then depends on more than its content.
+      if (rest.broken !== undefined) return rest;
+      for (const file of files.filter((f) => !results.has(f))) {
         const { cases = [], scenarios = [] } = this.#files.get(file) ?? {};
-        keepResults(state.dir, file, partOf(rest, cases, scenarios));
+        const part = partOf(rest, cases, scenarios);
+        results.set(file, part);
+        // A case asks for more than its run shows.
+        await keepResults(state, file, part, cases.length > 0 ? undefined : rest.modules?.[file]);
       }
     }
-    const all = known.flatMap(({ results }) => (results ? [results] : []));
+    const all = [...results.values()];
     return {
-      ...rest,
-      cases: Object.assign({}, ...all.map((r) => r.cases), rest.cases) as Column["cases"],
-      scenarios: Object.assign({}, ...all.map((r) => r.scenarios), rest.scenarios) as Column["scenarios"],
+      cases: Object.assign({}, ...all.map((r) => r.cases)) as Column["cases"],
+      scenarios: Object.assign({}, ...all.map((r) => r.scenarios)) as Column["scenarios"],
     };
   }
 
