@@ -42,9 +42,12 @@ function singles(quiets: readonly Quiet[]): { readonly first: readonly Single[];
   const seen = new Set<string>();
   const [drivers, core, again, events]: Single[][] = [[], [], [], []];
   for (const [scenario, { questions }] of quiets.entries()) {
+    const before = new Set(seen);
     for (const { at, n, kind, label } of questions) {
       if (kind === "fault") {
-        const rank = seen.has(label) ? again : label.includes("]") ? drivers : core;
+        // In a driver the second of its kind may be another variable; elsewhere it is the same helper once more.
+        const driver = label.includes("]");
+        const rank = (driver ? before : seen).has(label) ? again : driver ? drivers : core;
         seen.add(label);
         rank?.push({ scenario, at, choice: 1 });
       } else for (let choice = 1; choice < n; choice++) events?.push({ scenario, at, choice });
