@@ -122,7 +122,8 @@ export class Guest {
   *startTwice(u: user_process): Sleeps {
     if ((yield* this.start(u)) < 0 || (yield* this.wait(u)) <= 0n) return;
     const again = yield* this.start(u);
-    if (this.alone) this.lab.must(again !== -EBUSY, "a start was refused as busy after the end of the one before was told");
+    if (this.alone)
+      this.lab.must(again !== -EBUSY, "a start was refused as busy after the end of the one before was told");
     yield* this.wait(u);
   }
   /** A second descriptor of the same device, closed again. */

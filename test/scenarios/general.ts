@@ -6,7 +6,18 @@
 import type { Lab, Scenario } from "../../tools/klab/scenario.ts";
 import type { user_process } from "../../kernel/fs/process.ts";
 import type { Sleeps } from "../../kernel/sched/types.ts";
-import { ANSWER, ANYONE, DAY, day, Guest, type Happening, MACHINE, SHORT_DAY, type Step, USE } from "../helpers/general.ts";
+import {
+  ANSWER,
+  ANYONE,
+  DAY,
+  day,
+  Guest,
+  type Happening,
+  MACHINE,
+  SHORT_DAY,
+  type Step,
+  USE,
+} from "../helpers/general.ts";
 import { bind, create, loadModules, remove, SCH_NO, unbind, unloadModules } from "../helpers/ccw.ts";
 
 /** An execution that goes on for longer than any of these does is cut, and told. */
@@ -21,7 +32,8 @@ function ofGuest(id: string, summary: string, steps: readonly Step[], happenings
     summary,
     machine: LIMITS,
     processes: ["guest"],
-    run: (lab) => lab.run_user("guest", (u) => day(u, new Guest(lab, happenings.length === 0), steps, happenings, PAUSE)),
+    run: (lab) =>
+      lab.run_user("guest", (u) => day(u, new Guest(lab, happenings.length === 0), steps, happenings, PAUSE)),
   };
 }
 

@@ -57,7 +57,8 @@ function singles(quiets: readonly Quiet[]): { readonly first: readonly Single[];
 }
 function alternating<T>(one: readonly T[], other: readonly T[]): T[] {
   const all: T[] = [];
-  for (let i = 0; i < Math.max(one.length, other.length); i++) all.push(...one.slice(i, i + 1), ...other.slice(i, i + 1));
+  for (let i = 0; i < Math.max(one.length, other.length); i++)
+    all.push(...one.slice(i, i + 1), ...other.slice(i, i + 1));
   return all;
 }
 
@@ -75,8 +76,7 @@ class Mixture implements schedule {
     this.#numbers = numbers;
     const way = numbers.below(4);
     const inner = numbers.below(0x1_0000_0000);
-    this.#switching =
-      way === 0 ? random_schedule(inner, { switch: 0.1 }) : pct_schedule(inner, 1 + way, quiet.asked);
+    this.#switching = way === 0 ? random_schedule(inner, { switch: 0.1 }) : pct_schedule(inner, 1 + way, quiet.asked);
     this.#event = [0, 0.15, 0.15, 0.4][numbers.below(4)] ?? 0;
     const faults = quiet.questions.filter((q) => q.kind === "fault").length;
     this.#failing = numbers.chance(0.25) ? numbers.below(Math.max(1, faults)) : -1;

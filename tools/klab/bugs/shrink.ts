@@ -42,8 +42,12 @@ export function shrink(
   // Switches are what is hard to read, and most of them are usually of no account.
   for (const mine of [(c: Choice) => c.kind === "switch", (c: Choice) => c.kind !== "switch"]) {
     if (without(new Set(best.filter(mine)))) continue;
-    for (let size = Math.ceil(best.filter(mine).length / 2); size >= 1 && left > 0; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-      for (let at = 0; at < best.filter(mine).length && left > 0; ) {
+    for (
+      let size = Math.ceil(best.filter(mine).length / 2);
+      size >= 1 && left > 0;
+      size = size === 1 ? 0 : Math.ceil(size / 2)
+    ) {
+      for (let at = 0; at < best.filter(mine).length && left > 0;) {
         if (!without(new Set(best.filter(mine).slice(at, at + size)))) at += size;
       }
     }

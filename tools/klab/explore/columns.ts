@@ -28,15 +28,27 @@ export function columns(entries: readonly Entry[], width: number): string[] {
   const line = (ns: string, cells: readonly string[]): string =>
     (ns.padEnd(left) + cells.map((cell) => cell.padEnd(room + GAP)).join("")).trimEnd();
   const lines = [
-    line("        ms", tasks.map((t) => cut(t, room))),
-    line("", tasks.map((t) => "-".repeat(Math.min(room, t.length)))),
+    line(
+      "        ms",
+      tasks.map((t) => cut(t, room)),
+    ),
+    line(
+      "",
+      tasks.map((t) => "-".repeat(Math.min(room, t.length))),
+    ),
   ];
   let last = -1;
   for (const { task, ns, text, wide } of entries) {
     const when = ns === last ? "" : stamp(ns);
     last = ns;
     if (wide) lines.push(`${when.padEnd(left)}${text}`);
-    else lines.push(line(when, tasks.map((t) => (t === task ? cut(text, room) : ""))));
+    else
+      lines.push(
+        line(
+          when,
+          tasks.map((t) => (t === task ? cut(text, room) : "")),
+        ),
+      );
   }
   return lines;
 }

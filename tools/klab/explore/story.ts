@@ -21,7 +21,8 @@ class Telling implements schedule {
   }
   decide(kind: decision_kind, n: number, label: (i: number) => string): number {
     const choice = this.#replay.decide(kind, n);
-    if (choice !== 0) this.#told(this.#nth++, `${WORDS[kind]}${label(choice)}${kind === "switch" ? ` instead of ${label(0)}` : ""}`);
+    if (choice !== 0)
+      this.#told(this.#nth++, `${WORDS[kind]}${label(choice)}${kind === "switch" ? ` instead of ${label(0)}` : ""}`);
     return choice;
   }
 }
@@ -102,10 +103,12 @@ export function story(told: Told, width: number): string[] {
   const about = new Set(finding?.text.split("\n").map((line) => line.trim()));
   const entries: Entry[] = [];
   let now = 0;
-  const wide = (text: string): void => void entries.push({ task: entries.at(-1)?.task ?? "", ns: now, text, wide: true });
+  const wide = (text: string): void =>
+    void entries.push({ task: entries.at(-1)?.task ?? "", ns: now, text, wide: true });
   const schedule = new Telling(told.decisions, (nth, text) => {
     wide(`>>> ${nth + 1} of ${told.decisions.length}: ${text}`);
-    if (nth + 1 === settled) wide(`=== from here on it is settled: left alone, the machine comes to ${finding?.title ?? ""}`);
+    if (nth + 1 === settled)
+      wide(`=== from here on it is settled: left alone, the machine comes to ${finding?.title ?? ""}`);
   });
   runScenario(told.kernel, told.scenario as ScenarioFor<RunnableKernel>, {
     state: told.state,
