@@ -42,6 +42,7 @@ const HALT = 1;
 const CLEAR = 2;
 
 const DEVNO = 0x1001;
+const EIO = 5;
 const EBUSY = 16;
 
 /** Where the guest has its program. */
@@ -109,7 +110,9 @@ export class Guest {
     words.setUint32(4, 0x00c0ff00);
     words.setUint32(8, Number(PROGRAM));
     words.setUint32(12, 0x4000);
-    return yield* u.pwrite_bytes(this.opened.device, region, 0n);
+    const ret = yield* u.pwrite_bytes(this.opened.device, region, 0n);
+    if (this.alone) this.lab.must(ret !== -EIO, "a device that nobody took away is not operational");
+    return ret;
   }
   /** @return how often the device was heard of */
   *wait(u: user_process): Sleeps<bigint> {
@@ -119,7 +122,8 @@ export class Guest {
   *startTwice(u: user_process): Sleeps {
     if ((yield* this.start(u)) < 0 || (yield* this.wait(u)) <= 0n) return;
     const again = yield* this.start(u);
-    if (this.alone) this.lab.must(again !== -EBUSY, "a start was refused as busy after the end of the one before was told");
+    if (this.alone)
+      this.lab.must(again !== -EBUSY, "a start was refused as busy after the end of the one before was told");
     yield* this.wait(u);
   }
   /** A second descriptor of the same device, closed again. */

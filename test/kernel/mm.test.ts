@@ -320,7 +320,10 @@ test("failslab: the schedule decides, up to the budget, and says so", (t) => {
   spawn("init", faults.three_allocations());
   run();
   t.is(faults.s.seen, 2);
-  t.deepEqual(labels, ["failslab kmalloc-64 in three_allocations [mm_faults]", "failslab kmalloc-8 in kvasprintf"]);
+  t.deepEqual(labels, [
+    "failslab kmalloc-64 in three_allocations [mm_faults]",
+    "failslab kmalloc-8 in kvasprintf < kasprintf < three_allocations [mm_faults]",
+  ]);
   t.true(log().some((l) => l.text === "FAULT_INJECTION: forcing a failure."));
 });
 

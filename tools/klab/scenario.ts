@@ -204,7 +204,7 @@ function bootOnce<K extends RunnableKernel>(
   // Copies: the next boot starts over with the kernel's own.
   return {
     outcome,
-    reports: kernel.found().map((report) => ({ ...report, ...(fault === undefined ? {} : { fault }) })),
+    reports: [...kernel.found(), ...broken].map((report) => ({ ...report, ...(fault === undefined ? {} : { fault }) })),
     log: kernel.log().map(({ level, ns, text }) => ({ level, ns, text })),
     events: events.map(({ name, ns, pid, comm, text }) => ({ name, ns, pid, comm, text })),
     results,

@@ -6,6 +6,7 @@
 import { per_boot } from "../../boot.ts";
 import { written } from "../../lib/bytestruct.ts";
 import { build_in, layout_of } from "../../lib/struct.ts";
+import { kmemleak_no_scan } from "../../mm/kmemleak.ts";
 import { kmap_local_page, PAGE_SIZE, pfn_to_page } from "#linux/mm.ts";
 import { addr_of, type byte_memory, kbuf, type kobj_memory } from "#linux/types.ts";
 
@@ -15,6 +16,9 @@ const s = per_boot(() => ({
   /** By address, the object last seen there. */
   objects: new Map<number, kobj_memory>(),
 }));
+
+/* An address in the channel's hands is a number: whoever has nothing else of an object has lost it. */
+kmemleak_no_scan(s);
 
 /** Known objects from which on those that are gone are looked for. */
 const MANY = 256;

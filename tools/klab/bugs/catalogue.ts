@@ -56,7 +56,8 @@ function placesFit(patterns: readonly string[] | undefined, places: readonly [st
   return (one.test(places[0]) && two.test(places[1])) || (one.test(places[1]) && two.test(places[0]));
 }
 function signFits(sign: Sign, { checker, title, text, object, places, injected }: Finding): boolean {
-  if (sign.checker !== checker || !fits(sign.title, title) || !fits(sign.text, text) || !fits(sign.object, object)) return false;
+  if (sign.checker !== checker || !fits(sign.title, title) || !fits(sign.text, text) || !fits(sign.object, object))
+    return false;
   if (sign.fault === null && injected.length > 0) return false;
   const { fault } = sign;
   if (typeof fault === "string" && !injected.some((i) => new RegExp(fault).test(i.stack.join("\n")))) return false;
@@ -72,7 +73,9 @@ export function readCatalogue(name: "faults.json" | "findings.json" | "canaries.
   try {
     return JSON.parse(readFileSync(path, "utf8")) as readonly Explained[];
   } catch (error) {
-    throw new InputError(`patches/expected/${name} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new InputError(
+      `patches/expected/${name} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 

@@ -137,7 +137,14 @@ export class Hunt<K extends RunnableKernel> {
     let best: { finding: Finding; choices: readonly Choice[] } = { finding, choices: seen.choices };
     const known = explanationOf([catalogue, explained], finding, state);
     // Races come in nearly every schedule, the quiet one included, and looking for them takes long.
-    const runs = finding.checker === "kcsan" ? SHRINKING.race : !known ? SHRINKING.new : catalogue.includes(known) ? SHRINKING.catalogued : SHRINKING.explained;
+    const runs =
+      finding.checker === "kcsan"
+        ? SHRINKING.race
+        : !known
+          ? SHRINKING.new
+          : catalogue.includes(known)
+            ? SHRINKING.catalogued
+            : SHRINKING.explained;
     const kcsanStacksOf = new Set([finding.object]);
     const again = (choices: readonly Choice[]): readonly Choice[] | null => {
       this.runs++;

@@ -42,9 +42,12 @@ function singles(quiets: readonly Quiet[]): { readonly first: readonly Single[];
   const seen = new Set<string>();
   const [drivers, core, again, events]: Single[][] = [[], [], [], []];
   for (const [scenario, { questions }] of quiets.entries()) {
+    const before = new Set(seen);
     for (const { at, n, kind, label } of questions) {
       if (kind === "fault") {
-        const rank = seen.has(label) ? again : label.includes("]") ? drivers : core;
+        // In a driver the second of its kind may be another variable; elsewhere it is the same helper once more.
+        const driver = label.includes("]");
+        const rank = (driver ? before : seen).has(label) ? again : driver ? drivers : core;
         seen.add(label);
         rank?.push({ scenario, at, choice: 1 });
       } else for (let choice = 1; choice < n; choice++) events?.push({ scenario, at, choice });
@@ -54,7 +57,8 @@ function singles(quiets: readonly Quiet[]): { readonly first: readonly Single[];
 }
 function alternating<T>(one: readonly T[], other: readonly T[]): T[] {
   const all: T[] = [];
-  for (let i = 0; i < Math.max(one.length, other.length); i++) all.push(...one.slice(i, i + 1), ...other.slice(i, i + 1));
+  for (let i = 0; i < Math.max(one.length, other.length); i++)
+    all.push(...one.slice(i, i + 1), ...other.slice(i, i + 1));
   return all;
 }
 
@@ -72,8 +76,7 @@ class Mixture implements schedule {
     this.#numbers = numbers;
     const way = numbers.below(4);
     const inner = numbers.below(0x1_0000_0000);
-    this.#switching =
-      way === 0 ? random_schedule(inner, { switch: 0.1 }) : pct_schedule(inner, 1 + way, quiet.asked);
+    this.#switching = way === 0 ? random_schedule(inner, { switch: 0.1 }) : pct_schedule(inner, 1 + way, quiet.asked);
     this.#event = [0, 0.15, 0.15, 0.4][numbers.below(4)] ?? 0;
     const faults = quiet.questions.filter((q) => q.kind === "fault").length;
     this.#failing = numbers.chance(0.25) ? numbers.below(Math.max(1, faults)) : -1;

@@ -135,7 +135,9 @@ function print(terminal: Terminal, rows: readonly Row[], others: readonly Other[
     ]);
     for (const line of lines) terminal.line(line);
   } else {
-    for (const line of table(rows.map((row) => [row.id, row.expected.map((s) => cell(row, s)).join(" ") || "·", row.what])))
+    for (const line of table(
+      rows.map((row) => [row.id, row.expected.map((s) => cell(row, s)).join(" ") || "·", row.what]),
+    ))
       terminal.line(line);
   }
   terminal.line();
@@ -145,7 +147,12 @@ function print(terminal: Terminal, rows: readonly Row[], others: readonly Other[
   const known = others.filter((o) => o.id !== null);
   const unknown = others.filter((o) => o.id === null);
   if (known.length > 0)
-    terminal.line(`\nAlso found, and explained in Documentation/findings.md: ${known.map((o) => o.id).sort().join(", ")}`);
+    terminal.line(
+      `\nAlso found, and explained in Documentation/findings.md: ${known
+        .map((o) => o.id)
+        .sort()
+        .join(", ")}`,
+    );
   if (unknown.length > 0) terminal.line(`\n${terminal.style("red", "Found and not explained:")}`);
   for (const { title, states: where, token, places } of unknown) {
     terminal.line(`${title} (${places.join(" / ")}) in ${where.join(", ")}`);
@@ -169,9 +176,14 @@ async function work(terminal: Terminal, name: string, options: Options): Promise
   const catalogue = readCatalogue(catalogueName);
   const explained = readCatalogue("findings.json");
   const states = await statesOfName(name);
-  const jobs = states.map(
-    (state): StateJob => ({ state, source: sourceOf(state.tree), catalogue: catalogueName, executions, seconds, seed }),
-  );
+  const jobs = states.map((state): StateJob => ({
+    state,
+    source: sourceOf(state.tree),
+    catalogue: catalogueName,
+    executions,
+    seconds,
+    seed,
+  }));
 
   let stopped = false;
   const stop = (): void => void (stopped = true);

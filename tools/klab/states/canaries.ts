@@ -18,7 +18,8 @@ export function canaryNames(patches: string = PATCHES): string[] {
 /** @throws InputError if there is no such canary */
 export function readCanary(name: string, patches: string = PATCHES): Patch {
   const known = canaryNames(patches);
-  if (!known.includes(name)) throw new InputError(`there is no canary ${JSON.stringify(name)}${suggestion(name, known)}`);
+  if (!known.includes(name))
+    throw new InputError(`there is no canary ${JSON.stringify(name)}${suggestion(name, known)}`);
   const path = join(patches, FOLDER, `${name}.patch`);
   return readPatch(relative(ROOT, path), readFileSync(path, "utf8"));
 }
