@@ -524,6 +524,7 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   "unreferenced object: struct inode (size N)": "D02",
 };
 test.serial("each allocation fails in turn, and every report is explained", (t) => {
+  t.timeout(600_000);
   const said = new Set<string>();
   let failed = 0;
   for (let nth = 1; ; nth++) {

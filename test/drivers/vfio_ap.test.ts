@@ -783,6 +783,7 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   "BUG: kernel NULL pointer dereference in vfio_ap_mdev_hot_unplug_adapter [vfio_ap]": "A06",
 };
 test.serial("each allocation fails in turn, and every report is explained", (t) => {
+  t.timeout(600_000);
   const said = new Set<string>();
   let failed = 0;
   for (let nth = 1; ; nth++) {
