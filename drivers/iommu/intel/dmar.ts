@@ -78,9 +78,10 @@ function alloc_iommu(drhd: dmar_drhd_unit, seq_id: number, cap: bigint, ecap: bi
   return true;
 }
 
-/** Reads the table. @return 0, or -ENODEV if no unit is in it or there is no memory. Source: drivers/iommu/intel/dmar.c */
+/** Reads the table. @return 0, or -ENODEV if there is none, no unit is in it, or there is no memory. Source: drivers/iommu/intel/dmar.c */
 export function dmar_table_init(): number {
   const table = vtd_table();
+  if (!table) return -ENODEV;
 
   pr_info("DMAR: Host address width %d\n", table.host_address_width);
   for (const [seq_id, unit] of table.units.entries()) {
