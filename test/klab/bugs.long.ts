@@ -32,6 +32,7 @@ for (const version of ["v1", "v2", "v3", "canaries"]) {
     for (const { id, silent, found, missed, unexpected } of rows) {
       if (!silent) t.deepEqual(missed, [], id);
       t.deepEqual(unexpected, [], id);
+      if (version === "canaries") continue;
       for (const { switches, faults } of Object.values(found)) t.true(switches <= 3 && faults <= 1, id);
     }
   });

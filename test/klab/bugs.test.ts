@@ -233,7 +233,7 @@ test("a task a column, time downwards", (t) => {
   );
   t.is(lines[0], "        ms  a-1                     b-2");
   t.is(lines[2], "     0.000  open(…");
-  t.regex(lines[3] ?? "", /^ {5}2\.500 {26}a text that is too lon…$/);
+  t.is(lines[3], `     2.500${" ".repeat(26)}a text that is too lo…`);
   t.is(lines[4], "            >>> 1 of 1: fails");
 });
 
@@ -288,8 +288,8 @@ const unexplained = (records: readonly FoundRecord[]): string[] =>
 
 // The whole table is in the long run; here is what comes at once, and that nothing comes that is not explained.
 for (const [state, executions, ids] of [
-  ["v2:1", 6, ["S03"]],
-  ["base", 12, []],
+  ["v2:1", 2, ["S03"]],
+  ["base", 10, []],
 ] as const) {
   test(`${state}: the general scenarios find ${ids.join(", ") || "nothing"} of the catalogue, and nothing without an explanation`, async (t) => {
     t.timeout(110_000);
@@ -300,7 +300,7 @@ for (const [state, executions, ids] of [
   });
 }
 
-test("a canary is found; its token replays to the byte, and tells when the end was settled", async (t) => {
+test("a canary is found; its token replays to the byte", async (t) => {
   t.timeout(110_000);
   const records = await searched("canary:cache-kept", 3, "canaries.json");
   const hit = records.find((r) => r.id === "cache-kept");

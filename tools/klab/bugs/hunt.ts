@@ -130,21 +130,19 @@ export class Hunt<K extends RunnableKernel> {
     return news;
   }
 
+  #shrinking(finding: Finding, known: Explained | null): number {
+    if (known && this.#options.catalogue.includes(known)) return SHRINKING.catalogued;
+    // Races come in nearly every schedule, the quiet one included, and looking for them takes long.
+    if (finding.checker === "kcsan") return SHRINKING.race;
+    return known ? SHRINKING.explained : SHRINKING.new;
+  }
   #small(scenario: ScenarioFor<K>, mode: Mode, seen: Execution, finding: Finding): Found {
     const { state, catalogue, explained, clock } = this.#options;
     const key = keyOf(finding);
     const seconds = clock();
     let best: { finding: Finding; choices: readonly Choice[] } = { finding, choices: seen.choices };
     const known = explanationOf([catalogue, explained], finding, state);
-    // Races come in nearly every schedule, the quiet one included, and looking for them takes long.
-    const runs =
-      finding.checker === "kcsan"
-        ? SHRINKING.race
-        : !known
-          ? SHRINKING.new
-          : catalogue.includes(known)
-            ? SHRINKING.catalogued
-            : SHRINKING.explained;
+    const runs = this.#shrinking(finding, known);
     const kcsanStacksOf = new Set([finding.object]);
     const again = (choices: readonly Choice[]): readonly Choice[] | null => {
       this.runs++;

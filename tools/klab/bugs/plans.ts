@@ -116,10 +116,13 @@ export function* plans(scenarios: number, quiets: readonly Quiet[], seed: number
   });
   for (let scenario = 0; scenario < scenarios; scenario++)
     yield { scenario, schedule: new replay_schedule([]), mode: { faults: 0, kcsan: true }, why: "single" };
-  for (let i = 0; i < EARLY * scenarios; i++) yield walk(false, i % scenarios);
+  for (let i = 0; i < EARLY * scenarios; i++) yield walk(i < scenarios, i % scenarios);
   const { first, later } = singles(quiets);
-  for (const one of first) yield single(one);
   let walked = 0;
+  for (const [i, one] of first.entries()) {
+    yield single(one);
+    if (i % 8 === 7) yield walk(true, walked++ % scenarios);
+  }
   for (const one of later) {
     yield single(one);
     // What takes two things at once is not to wait until every single one has been tried.
