@@ -286,7 +286,10 @@ test("explore prints a token, and replay runs it again, to the byte", async (t) 
   const options = ["interrupt-no-mdev", "--state", "v1:2", "--executions", "2", "--seed", "5"];
   const { code, out } = await klab("explore", ...options);
   t.is(code, 1);
-  t.regex(out, /\nstopped: 2 executions, 3 found, estimated \d+ % of bound 3 covered; (nothing proved|complete at bound \d)\n$/);
+  t.regex(
+    out,
+    /\nstopped: 2 executions, 3 found, estimated \d+ % of bound 3 covered; (nothing proved|complete at bound \d)\n$/,
+  );
   const token = /^ {2}(k2~\S+)$/m.exec(out)?.[1] ?? "";
   const json = await klab("explore", ...options, "--json");
   const document = JSON.parse(json.out) as { complete: boolean; findings: { token: string; title: string }[] };
