@@ -521,7 +521,6 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   "WARNING: vfio_group_release [vfio]": "B02",
   "BUG: kernel NULL pointer dereference in vfio_device_open [vfio]": "B03",
   "WARNING: sysfs_remove_group": "D01",
-  "unreferenced object: struct inode (size N)": "D02",
 };
 test.serial("each allocation fails in turn, and every report is explained", (t) => {
   t.timeout(600_000);
