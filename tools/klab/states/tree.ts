@@ -2,7 +2,7 @@
 /** A source tree in memory: what is hashed, patched, and written out as a state. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { ROOMS } from "../paths.ts";
@@ -26,8 +26,9 @@ async function readFolder(root: string, folder: string, into: Map<string, string
       if (!entry.isFile()) {
         throw new InputError(`${join(root, path)} is neither a file nor a folder: a tree holds no links`);
       }
+      // At once: of all files of all states together, more would be open than a process may have.
       // A file that is removed while we look belongs to an edit that we are not part of.
-      into.set(path, await readFile(join(root, path), "utf8"));
+      into.set(path, readFileSync(join(root, path), "utf8"));
       return;
     }),
   );
