@@ -70,7 +70,7 @@ const BAD: readonly (readonly [string, RegExp])[] = [
     (name) =>
       [`explore start-io --state v1:0 --${name} x`, new RegExp(`--${name} "x" is not a number from 0 on`)] as const,
   ),
-  ...["time", "workers", "executions"].map(
+  ...["time", "workers"].map(
     (name) =>
       [`explore start-io --state v1:0 --${name} 0`, new RegExp(`--${name} "0" is not a number from 1 on`)] as const,
   ),
