@@ -130,6 +130,7 @@ export const vmlinux: readonly string[] = [
   "drivers/base/init.ts",
   "drivers/amba/bus.ts",
   "drivers/bus/fsl-mc/fsl-mc-bus.ts",
+  "drivers/of/base.ts",
   "drivers/of/platform.ts",
   "drivers/dma-buf/dma-buf.ts",
   "drivers/iommu/iommu.ts",

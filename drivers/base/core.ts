@@ -654,7 +654,7 @@ export function* device_del(dev: device): Sleeps {
   yield* dpm_sysfs_remove(dev);
   if (parent) yield* klist_del(dev.p!.knode_parent);
   if (MAJOR(dev.devt)) {
-    yield* devtmpfs_delete_node(device_get_devnode(dev, null) ?? "");
+    yield* devtmpfs_delete_node(device_get_devnode(dev, null) ?? "", dev.devt);
     yield* device_remove_sys_dev_entry(dev);
     yield* device_remove_file(dev, dev_attr_dev);
   }

@@ -3,7 +3,7 @@
  * debugfs, at /sys/kernel/debug. Directories and files with operations, and those of debugfs_files.ts; blobs, links and
  * automounts are not here, and a file that is open while it is removed goes on working.
  */
-import { ERR_PTR } from "#linux/err.ts";
+import { ERR_PTR, IS_ERR } from "#linux/err.ts";
 import { EEXIST } from "#linux/errno.ts";
 import type { file_operations } from "#linux/fs.ts";
 import { fs_initcall } from "#linux/init.ts";
@@ -19,14 +19,13 @@ const { EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 const s = per_boot(() => ({ root: new tree_entry("debug", 0o700, null) }));
 
 function start_creating(name: string, parent: tree_entry | null): tree_entry {
-  const dir = usable(parent) ?? s.root;
-  if (!dir.children.has(name)) return dir;
-  pr_err(
-    "debugfs: %s '%s' in directory '%s' already present!\n",
-    dir.children.get(name)!.fops ? "File" : "Directory",
-    name,
-    dir.name,
-  );
+  if (parent && IS_ERR(parent)) return parent;
+  const dir = parent ?? s.root;
+  const there = dir.children.get(name);
+  if (!there) return dir;
+  const dir_name = dir === s.root ? "/" : dir.name;
+  if (there.fops) pr_err("debugfs: File '%s' in directory '%s' already present!\n", name, dir_name);
+  else pr_err("debugfs: Directory '%s' with parent '%s' already present!\n", name, dir_name);
   return ERR_PTR(-EEXIST);
 }
 
@@ -58,7 +57,8 @@ EXPORT_SYMBOL_GPL(debugfs_create_dir);
 /** @return what is called `name` in `parent`, or NULL. Context: process, may sleep. Source: fs/debugfs/inode.c */
 export function debugfs_lookup(name: string, parent: tree_entry | null): tree_entry | null {
   might_sleep();
-  return (usable(parent) ?? s.root).children.get(name) ?? null;
+  if (parent && IS_ERR(parent)) return null;
+  return (parent ?? s.root).children.get(name) ?? null;
 }
 EXPORT_SYMBOL_GPL(debugfs_lookup);
 

@@ -51,13 +51,14 @@ export function devtmpfs_create_node(name: string, devt: dev_t, mode: number): S
 }
 
 /**
- * Removes it, and the directories that are empty then. What is open stays open.
+ * Removes it, and the directories that are empty then. What is open stays open, and what is not the node of @devt stays.
  * @return 0 or -ENOENT. Context: may sleep. Source: drivers/base/devtmpfs.c
  */
-export function* devtmpfs_delete_node(name: string): Sleeps<number> {
+export function* devtmpfs_delete_node(name: string, devt: dev_t): Sleeps<number> {
   const path = name.replaceAll("!", "/");
   const node = s.nodes.get(path);
-  if (!node?.inode) return -ENOENT;
+  if (!node) return -ENOENT;
+  if (!node.inode || node.rdev !== devt) return 0;
   s.nodes.delete(path);
   for (const dir of directories_of(path).reverse()) {
     if ([...s.nodes.keys()].some((other) => other.startsWith(`${dir}/`))) break;

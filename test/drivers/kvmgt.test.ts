@@ -435,6 +435,59 @@ test.serial("pages of the guest are mapped, counted and tracked; closing the dev
   t.deepEqual(results, [0, 0, 0, -EINVAL, 0, -12, "2", "2", "2", "1", 0, 0, 0, -EINVAL, 0, 0, 0]);
 });
 
+/* i915's own folder comes after GVT-g when the device is bound, and goes before it: GVT-g's is outside of it from the second time on, and stays. */
+function* rebind(u: user_process): Sleeps {
+  const folders = function* (): Sleeps<string> {
+    const { names } = yield* u.ls("/sys/kernel/debug");
+    return [...names.filter((n) => n === "gvt/"), ...(yield* u.ls("/sys/kernel/debug/dri/0")).names].join(" ");
+  };
+  say(yield* folders());
+  for (let i = 0; i < 2; i++) {
+    yield* u.sysfs_write("/sys/bus/pci/drivers/i915/unbind", "0000:00:02.0");
+    say(yield* folders());
+    yield* u.sysfs_write("/sys/bus/pci/drivers/i915/bind", "0000:00:02.0");
+    yield* create(u);
+    say(`${yield* folders()}, ${(yield* u.ls("/sys/kernel/debug/gvt")).names.join(" ")}`);
+  }
+  say(
+    log()
+      .map((l) => l.text)
+      .filter((l) => l.includes("debugfs")),
+  );
+  // This is the one that was there before.
+  yield* u.sysfs_read("/sys/kernel/debug/gvt/vgpu1/active");
+}
+test.serial("the original's mistake: the GPU is bound again, and GVT-g's folder in debugfs is another (G09)", (t) => {
+  t.deepEqual(play(loaded(rebind)), {
+    outcome: "done",
+    titles: ["BUG: KASAN: use-after-free in value_of", LEAK, LEAK, LEAK],
+  });
+  t.deepEqual(results, [
+    "gvt/",
+    "",
+    "gvt/, vgpu1/",
+    "gvt/",
+    "gvt/, vgpu1/",
+    ["debugfs: Directory 'gvt' with parent '/' already present!"],
+  ]);
+});
+for (const [name, args] of [
+  ["by default", ""],
+  ["by the parameter", "enable_gvt=0"],
+] as const) {
+  test.serial(`GVT-g is disabled ${name}`, (t) => {
+    function* body(u: user_process): Sleeps {
+      for (const module of ["vfio", "mdev", "kvm"]) yield* u.finit_module(module);
+      say(yield* u.finit_module("i915", args));
+      say(yield* u.finit_module("kvmgt"));
+      say(yield* u.exists(`${GPU}/mdev_supported_types`));
+      yield* unloadModules(u);
+    }
+    t.deepEqual(play(body), { outcome: "done", titles: [] });
+    t.deepEqual(results, [0, 0, false]);
+  });
+}
+
 /* The driver warns and returns, and the mdev goes all the same; the device's driver is gone when its file is closed. */
 test.serial("a virtual GPU is removed while it is open", (t) => {
   function* body(u: user_process): Sleeps {
@@ -521,7 +574,6 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   "WARNING: vfio_group_release [vfio]": "B02",
   "BUG: kernel NULL pointer dereference in vfio_device_open [vfio]": "B03",
   "WARNING: sysfs_remove_group": "D01",
-  "unreferenced object: struct inode (size N)": "D02",
 };
 test.serial("each allocation fails in turn, and every report is explained", (t) => {
   t.timeout(600_000);

@@ -769,7 +769,6 @@ function* use(u: user_process): Sleeps {
 }
 /** Titles, and the row of Documentation/findings.md that explains each. */
 const EXPLAINED: Readonly<Record<string, string>> = {
-  "unreferenced object: struct inode (size 112)": "D02",
   "unreferenced object: buffer (size N)": "B05",
   "BUG: KASAN: use-after-free in kobject_put": "A02",
   "BUG: KASAN: use-after-free in refcount_warn_saturate": "A02",

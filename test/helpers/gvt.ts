@@ -12,11 +12,12 @@ export const GVT_MACHINE = {
   ],
 } as const;
 
+const ARGUMENTS: Readonly<Record<string, string>> = { i915: "enable_gvt=1" };
 const MODULES = ["vfio", "vfio_iommu_type1", "mdev", "kvm", "i915", "kvmgt"] as const;
 
 /** @return whether all of them could be loaded; the first one that cannot be is the last one tried */
 export function* loadModules(u: user_process): Sleeps<boolean> {
-  for (const module of MODULES) if ((yield* u.finit_module(module)) < 0) return false;
+  for (const module of MODULES) if ((yield* u.finit_module(module, ARGUMENTS[module])) < 0) return false;
   return true;
 }
 export function* unloadModules(u: user_process): Sleeps {

@@ -55,6 +55,7 @@ import { boot, found, run, spawn } from "../../kernel/arch/machine.ts";
 import { devtmpfs_create_node, devtmpfs_delete_node } from "../../kernel/fs/devtmpfs.ts";
 import { type program, run_user, type user_process } from "../../kernel/fs/process.ts";
 import { kbuf } from "../../kernel/lib/bytestruct.ts";
+import { fault_injections, set_fail_nth } from "../../kernel/lib/fault-inject.ts";
 import { module, MODULE_STATE_GOING, MODULE_STATE_LIVE } from "../../kernel/modpost.ts";
 import { module_refcount, MODULE_REF_BASE } from "../../kernel/module/refcount.ts";
 import { either } from "../../kernel/sched/either.ts";
@@ -241,13 +242,13 @@ function* removedWhileOpen(u: user_process): Sleeps {
   say(`refcnt=${module_refcount(state.mod)}`);
 }
 function* removeTell(): Sleeps {
-  yield* devtmpfs_delete_node("tell/zero");
+  yield* devtmpfs_delete_node("tell/zero", state.dev);
   yield* cdev_del(state.cdev);
   yield* unregister_chrdev_region(state.dev, 4);
 }
 function* removeAllNodes(): Sleeps {
-  yield* devtmpfs_delete_node("tell/zero");
-  yield* devtmpfs_delete_node("tell/one");
+  yield* devtmpfs_delete_node("tell/zero", state.dev);
+  yield* devtmpfs_delete_node("tell/one", state.dev + 1);
 }
 
 function* paths(u: user_process): Sleeps {
@@ -459,6 +460,40 @@ test.serial("a misc device", (t) => {
     "5 10:196",
     `${-ENOENT} 0`,
   ]);
+});
+
+/** Without memory for its second name the node is made under the first one, where the other nodes' directory should be. */
+function* addMiscWithoutName(nth: number): Sleeps {
+  set_fail_nth(nth, { all_tasks: true });
+  yield* addMisc();
+  set_fail_nth(0);
+}
+function* isInTheWay(u: user_process): Sleeps {
+  const look = function* (): Sleeps<string> {
+    const { mode } = yield* u.stat("/dev/vfio");
+    return `${mode.toString(8)} ${yield* u.open("/dev/vfio/vfio", O_RDWR)}`;
+  };
+  say(yield* look());
+  yield* u.syscall(removeMisc);
+  say(yield* look());
+  yield* u.syscall(addMiscAgain);
+  say(yield* look());
+  yield* u.syscall(removeMisc);
+}
+function* addMiscAgain(): Sleeps<number> {
+  yield* addMisc();
+  return 0;
+}
+test.serial("the original's mistake: a misc device without memory for its node's name (D02)", (t) => {
+  const atNode = /^kstrdup.* < misc_devnode.* < device_get_devnode.* < device_add/;
+  for (let nth = 1; nth < 100; nth++) {
+    const said = outputOf(isInTheWay, [() => addMiscWithoutName(nth)]);
+    if (!atNode.test(fault_injections()[0]?.stack.join(" < ") ?? "")) continue;
+    // It is neither found when it is to go, nor can the right one be made.
+    t.deepEqual(said, [`20666 ${-ENOTDIR}`, `20666 ${-ENOTDIR}`, `20666 ${-ENOTDIR}`]);
+    return;
+  }
+  t.fail("misc_devnode() does not allocate");
 });
 
 for (const [name, body, said] of [

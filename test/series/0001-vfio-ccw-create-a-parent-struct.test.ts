@@ -204,7 +204,7 @@ const cases: readonly SeriesCase[] = [
     id: "failed-mdev-parent-writes-to-freed-parent",
     patch: 1,
     holds: "v1:none, v2:1-3, v3:1-3",
-    title: "when mdev_register_parent fails, the driver data of the parent is cleared after it was freed (S04)",
+    title: "when mdev_register_parent fails, the driver data of the parent is cleared after it was freed (F07)",
     run: (lab) => {
       const { reports } = refuse(lab, /^kset_create_and_add /, binding(lab));
       return reports.includes(`BUG: KASAN: use-after-free in ${PROBE}`);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What an arm64 machine is made of: the device tree that its firmware hands over, and the devices behind it. */
-import { device_node, type of_property } from "#linux/of.ts";
+import { device_node, type of_property, of_translate_address } from "#linux/of.ts";
 import { add_mmio, type mmio_device } from "../mmio.ts";
 import { per_boot } from "../../boot.ts";
 import { board, type board_name } from "./board.ts";
@@ -14,6 +14,8 @@ export interface node_plan {
   readonly properties: Readonly<Record<string, of_property>> & { readonly reg?: readonly bigint[] };
   /** Models behind the ranges, in their order; made at each power-on. */
   readonly models?: () => readonly mmio_device[];
+  /** What is on it, if it is a bus. Its `ranges`: address below, address above and size of each that it hands on; none of them is all. */
+  readonly children?: readonly node_plan[];
 }
 
 /** Shared lines that are held until the device is looked after, and those that are not. */
@@ -119,18 +121,23 @@ export function configure_device_tree(
 /** Puts the devices where the tree says they are. @return its root */
 export function build_device_tree(): device_node {
   const root = new device_node();
+  add_nodes(root, plan.tree ?? BOARDS[board.name]);
+  return root;
+}
+function add_nodes(parent: device_node, plans: readonly node_plan[]): void {
   let last: device_node | null = null;
-  for (const { name, properties, models } of plan.tree ?? BOARDS[board.name]) {
+  for (const { name, properties, models, children } of plans) {
     const node = new device_node();
     const reg = properties.reg ?? [];
     node.name = name;
-    node.parent = root;
-    node.$unit = reg[0] ?? 0n;
+    node.full_name = reg[0] === undefined ? name : `${name}@${reg[0].toString(16)}`;
+    node.parent = parent;
     node.$properties = new Map(Object.entries(properties));
-    for (const [i, model] of (models?.() ?? []).entries()) add_mmio(reg[2 * i] ?? 0n, reg[2 * i + 1] ?? 0n, model);
+    for (const [i, model] of (models?.() ?? []).entries())
+      add_mmio(of_translate_address(node, reg[2 * i] ?? 0n), reg[2 * i + 1] ?? 0n, model);
     if (last) last.sibling = node;
-    else root.child = node;
+    else parent.child = node;
     last = node;
+    add_nodes(node, children ?? []);
   }
-  return root;
 }

@@ -4,7 +4,7 @@
  * the headers below it (gt/intel_gt_types.h, gt/intel_gtt.h, gt/intel_engine_types.h) GVT-g's life cycle looks at; nothing is drawn.
  */
 import type { dentry } from "#linux/debugfs.ts";
-import { dev_get_drvdata, type device } from "#linux/device.ts";
+import { dev_get_drvdata, dev_info, type device } from "#linux/device.ts";
 import { list_head } from "#linux/list.ts";
 import { mutex } from "#linux/mutex.ts";
 import { array, bool, embed, int, type kbuf, opaque, ptr, str, struct, u32, u64 } from "#linux/types.ts";
@@ -17,6 +17,10 @@ export const PORT_D = 3;
 /** What lies behind which BAR. */
 export const GTTMMADR_BAR = 0;
 export const GTT_APERTURE_BAR = 2;
+
+/** The drm.debug of these is off. */
+export const drm_dbg = (_drm: drm_device, _fmt: string): void => {};
+export const drm_info = (drm: drm_device, fmt: string): void => dev_info(drm.dev, `[drm] ${fmt}`);
 
 export class drm_device extends struct("drm_device", {
   dev: ptr<device>(),
@@ -68,8 +72,12 @@ export class i915_virtual_gpu extends struct("i915_virtual_gpu", {
   entry: embed(() => list_head),
 }) {}
 
+/** What the module was loaded with, as each device keeps it. */
+export class i915_params extends struct("i915_params", { enable_gvt: bool() }) {}
+
 class drm_i915_private_base extends struct("drm_i915_private", {
   drm: embed(() => drm_device),
+  params: embed(() => i915_params),
   gt0: embed(() => intel_gt),
   gvt: ptr<intel_gvt>(),
   vgpu: embed(() => i915_virtual_gpu),

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
  * Where i915 and GVT-g meet: kvmgt registers its functions, and they are called for each device there is and each that comes. Port of
- * drivers/gpu/drm/i915/intel_gvt.c without the table of registers: what is saved of a device is its configuration space, and zeros.
+ * drivers/gpu/drm/i915/intel_gvt.c.
+ *
+ * Not here: the table of registers (intel_gvt_mmio_table.c) and with it save_mmio() and handle_mmio(), so that what is saved of a device is its
+ * configuration space, and zeros for its registers; the model of a device beyond its generation; being a guest of GVT-g or submitting through
+ * the GuC, either of which would keep GVT-g from a device; i915_inject_probe_failure(), of kernels built to debug i915; intel_gvt_resume(), as
+ * nothing is suspended; the namespace I915_GVT of the exported functions.
  */
 import { EINVAL, ENOMEM } from "#linux/errno.ts";
 import { list_add_tail, list_del, list_for_each_entry, LIST_HEAD } from "#linux/list.ts";
 import { kbuild } from "#linux/module.ts";
 import { DEFINE_MUTEX, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
-import { pr_debug, pr_info } from "#linux/printk.ts";
 import { PCI_CFG_SPACE_EXP_SIZE, pci_read_config_dword, to_pci_dev } from "#linux/pci.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import { set_u32_at } from "#linux/string.ts";
 import { container_of, type Sleeps } from "#linux/types.ts";
 import { vfree, vzalloc } from "#linux/vmalloc.ts";
-import { drm_i915_private, i915_virtual_gpu, IS_BROADWELL, IS_SKYLAKE } from "./i915_drv.ts";
+import { drm_dbg, drm_i915_private, drm_info, i915_virtual_gpu, IS_BROADWELL, IS_SKYLAKE } from "./i915_drv.ts";
 
 const { per_boot, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
@@ -46,6 +50,7 @@ function free_initial_hw_state(dev_priv: drm_i915_private): void {
 }
 
 function save_initial_hw_state(dev_priv: drm_i915_private): number {
+  const pdev = to_pci_dev(dev_priv.drm.dev!);
   const { vgpu } = dev_priv;
 
   const mem = kzalloc(PCI_CFG_SPACE_EXP_SIZE, GFP_KERNEL);
@@ -53,7 +58,6 @@ function save_initial_hw_state(dev_priv: drm_i915_private): number {
 
   vgpu.initial_cfg_space = mem;
 
-  const pdev = to_pci_dev(dev_priv.drm.dev!);
   for (let i = 0; i < PCI_CFG_SPACE_EXP_SIZE; i += 4) {
     const dword = { value: 0 };
     pci_read_config_dword(pdev, i, dword);
@@ -72,17 +76,22 @@ function save_initial_hw_state(dev_priv: drm_i915_private): number {
 }
 
 function* intel_gvt_init_device(dev_priv: drm_i915_private): Sleeps {
+  if (!dev_priv.params.enable_gvt) {
+    drm_dbg(dev_priv.drm, "GVT-g is disabled by kernel params\n");
+    return;
+  }
+
   if (!is_supported_device(dev_priv)) {
-    pr_info("i915: Unsupported device. GVT-g is disabled\n");
+    drm_info(dev_priv.drm, "Unsupported device. GVT-g is disabled\n");
     return;
   }
 
   if (save_initial_hw_state(dev_priv)) {
-    pr_debug("i915: Failed to save initial HW state\n");
+    drm_dbg(dev_priv.drm, "Failed to save initial HW state\n");
     return;
   }
 
-  if (yield* s.intel_gvt_ops!.init_device(dev_priv)) pr_debug("i915: Fail to init GVT device\n");
+  if (yield* s.intel_gvt_ops!.init_device(dev_priv)) drm_dbg(dev_priv.drm, "Fail to init GVT device\n");
 }
 
 function* intel_gvt_clean_device(dev_priv: drm_i915_private): Sleeps {
