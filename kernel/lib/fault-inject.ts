@@ -143,7 +143,7 @@ export function should_fail_ex(attr: fault_attr_name, what: string, size: number
   if (!s.attrs.has(attr) || !concerned()) return false;
   s.counted++;
   if (!chosen(attr, what) && !by_chance(size)) return false;
-  const frames = stack_trace(16);
+  const frames = stack_trace(40);
   const { pid, comm } = sched.current ?? { pid: 0, comm: "" };
   s.injected.push({
     attr,

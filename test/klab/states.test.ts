@@ -147,7 +147,7 @@ test("a state is made once, and again when the sources change; never edited", as
 test("patches: offsets, new files, deletions", async (t) => {
   const f = fixture();
   t.teardown(f.dispose);
-  const tree = await readTree(f.root);
+  const tree = readTree(f.root);
   const shifted = new Map(tree).set("drivers/user/user_drv.ts", `// one\n// two\n${USER_DRV}`);
   const after = applyTo(shifted, readPatch("p", PATCH_1));
   t.regex(after.get("drivers/user/user_drv.ts") ?? "", /^\/\/ one\n[^]*return 10 \+/);

@@ -143,7 +143,7 @@ export async function checkVersion(
 ): Promise<PatchVerdict[]> {
   const { patches } = readVersion(name, places.patches);
   const verdicts: PatchVerdict[] = [];
-  let tree = await readTree(places.root);
+  let tree = readTree(places.root);
   let before: State | null = null;
   for (const [i, patch] of patches.entries()) {
     const number = i + 1;

@@ -40,7 +40,15 @@ import { kcsan_acquire } from "../../kcsan/order.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import { S_IFDIR } from "#linux/stat.ts";
 import { container_of, type Sleeps, type Spins } from "#linux/types.ts";
-import { init_waitqueue_head, wait_event, wake_up_all } from "#linux/wait.ts";
+import {
+  DEFINE_WAIT,
+  finish_wait,
+  init_waitqueue_head,
+  prepare_to_wait,
+  wait_event,
+  wake_up_all,
+} from "#linux/wait.ts";
+import { schedule, TASK_UNINTERRUPTIBLE } from "#linux/sched.ts";
 
 const child = (at: list_head): kernfs_node => container_of(at, kernfs_node, "$sibling");
 const linked = (kn: kernfs_node): boolean => !list_empty(kn.$sibling);
@@ -323,12 +331,15 @@ export function* kernfs_remove_self(kn: kernfs_node): Sleeps<boolean> {
     kn.flags |= KERNFS_SUICIDED;
     ret = true;
   } else {
-    const over = (): boolean => (kn.flags & KERNFS_SUICIDED) !== 0 && atomic_read(kn.active) === KN_DEACTIVATED_BIAS;
-    while (!over()) {
+    const wait = DEFINE_WAIT();
+    for (;;) {
+      yield* prepare_to_wait(root.deactivate_waitq, wait, TASK_UNINTERRUPTIBLE);
+      if (kn.flags & KERNFS_SUICIDED && atomic_read(kn.active) === KN_DEACTIVATED_BIAS) break;
       up_write(root.kernfs_rwsem);
-      yield* wait_event(root.deactivate_waitq, over);
+      yield* schedule();
       yield* down_write(root.kernfs_rwsem);
     }
+    yield* finish_wait(root.deactivate_waitq, wait);
     WARN_ON_ONCE(linked(kn));
     ret = false;
   }

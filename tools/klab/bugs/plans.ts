@@ -40,20 +40,29 @@ interface Single {
  */
 function singles(quiets: readonly Quiet[]): { readonly first: readonly Single[]; readonly later: readonly Single[] } {
   const seen = new Set<string>();
-  const [drivers, core, again, events]: Single[][] = [[], [], [], []];
+  const [drivers, core, again, events, longest]: Single[][] = [[], [], [], [], []];
+  const most = Math.max(...quiets.map((q) => q.questions.length));
   for (const [scenario, { questions }] of quiets.entries()) {
     const before = new Set(seen);
+    const tried = new Set<string>();
     for (const { at, n, kind, label } of questions) {
       if (kind === "fault") {
         // In a driver the second of its kind may be another variable; elsewhere it is the same helper once more.
         const driver = label.includes("]");
-        const rank = (driver ? before : seen).has(label) ? again : driver ? drivers : core;
+        const first = !(driver ? before : seen).has(label);
+        // What a failure leaves behind may show only when all is done once more, as the longest scenario does.
+        const once = driver && questions.length === most && !tried.has(label);
+        tried.add(label);
+        const rank = first ? (driver ? drivers : core) : once ? longest : again;
         seen.add(label);
         rank?.push({ scenario, at, choice: 1 });
       } else for (let choice = 1; choice < n; choice++) events?.push({ scenario, at, choice });
     }
   }
-  return { first: alternating(drivers ?? [], events ?? []), later: [...(core ?? []), ...(again ?? [])] };
+  return {
+    first: alternating(alternating(drivers ?? [], longest ?? []), events ?? []),
+    later: [...(core ?? []), ...(again ?? [])],
+  };
 }
 function alternating<T>(one: readonly T[], other: readonly T[]): T[] {
   const all: T[] = [];

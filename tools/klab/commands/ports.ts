@@ -56,7 +56,7 @@ export function ports({ program, does }: Shell): void {
           string,
           CFile
         >;
-        const files = portsOf(await readTree(ROOT), inventory);
+        const files = portsOf(readTree(ROOT), inventory);
         print(terminal, files);
         terminal.document({ files });
         return files.every(done) ? 0 : 1;

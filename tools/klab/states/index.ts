@@ -149,11 +149,11 @@ export interface SourceState {
 /** The states of a version from the base on, in memory; of a folder, the base and the folder. @throws InputError if a patch does not apply */
 export async function sourcesOf(version: string, places: Places = PLACES): Promise<SourceState[]> {
   if (!versionNames(places.patches).includes(version) && isFolder(resolve(version))) {
-    const base = { name: "base", version: null, number: 0, patch: null, tree: await readTree(places.root) };
-    return [base, { ...base, name: version, number: 1, tree: await readTree(resolve(version)) }];
+    const base = { name: "base", version: null, number: 0, patch: null, tree: readTree(places.root) };
+    return [base, { ...base, name: version, number: 1, tree: readTree(resolve(version)) }];
   }
   const { patches } = readVersion(version, places.patches);
-  let tree = await readTree(places.root);
+  let tree = readTree(places.root);
   const states: SourceState[] = [{ name: `${version}:0`, version, number: 0, patch: null, tree }];
   for (const [i, patch] of patches.entries()) {
     tree = applyTo(tree, patch);
@@ -165,15 +165,15 @@ export async function sourcesOf(version: string, places: Places = PLACES): Promi
 async function sourceOf(text: string, places: Places): Promise<SourceState> {
   const name = parseState(text, places.patches);
   if (name.kind === "folder") {
-    return { name: text, version: null, number: 0, patch: null, tree: await readTree(name.folder) };
+    return { name: text, version: null, number: 0, patch: null, tree: readTree(name.folder) };
   }
   if (name.kind === "canary") {
     const patch = readCanary(name.canary, places.patches);
-    const tree = applyTo(await readTree(places.root), patch);
+    const tree = applyTo(readTree(places.root), patch);
     return { name: text, version: null, number: 0, patch, tree };
   }
   if (name.version === null)
-    return { name: "base", version: null, number: 0, patch: null, tree: await readTree(places.root) };
+    return { name: "base", version: null, number: 0, patch: null, tree: readTree(places.root) };
   const found = (await sourcesOf(name.version, places))[name.number];
   if (!found) throw new InputError(`there is no state ${text}`);
   return found;

@@ -37,7 +37,7 @@ async function ground(on: string, places: Places): Promise<{ patches: readonly P
   const version = "version" in name ? name.version : null;
   if (kind === "folder" || (version === null && on !== "base"))
     throw new InputError(`--on takes a state of a series, for example v1:7; ${on} is a folder`);
-  if (version === null || !("number" in name)) return { patches: [], tree: await readTree(places.root) };
+  if (version === null || !("number" in name)) return { patches: [], tree: readTree(places.root) };
   const source = (await sourcesOf(version, places))[name.number];
   if (!source) throw new InputError(`there is no state ${on}`);
   return { patches: readVersion(version, places.patches).patches.slice(0, name.number), tree: source.tree };

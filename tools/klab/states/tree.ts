@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** A source tree in memory: what is hashed, patched, and written out as a state. */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { type Dirent, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { ROOMS } from "../paths.ts";
@@ -13,31 +12,31 @@ export type Tree = ReadonlyMap<string, string>;
 /** What editors and patch tools leave behind. */
 const LEFT_BEHIND = /^\.|~$|\.(orig|rej|swp|bak)$/;
 
-async function readFolder(root: string, folder: string, into: Map<string, string>): Promise<void> {
-  const entries = await readdir(join(root, folder), { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return [];
     throw error;
-  });
-  await Promise.all(
-    entries.map(async (entry) => {
-      const path = `${folder}/${entry.name}`;
-      if (LEFT_BEHIND.test(entry.name)) return;
-      if (entry.isDirectory()) return readFolder(root, path, into);
-      if (!entry.isFile()) {
-        throw new InputError(`${join(root, path)} is neither a file nor a folder: a tree holds no links`);
-      }
-      // At once: of all files of all states together, more would be open than a process may have.
-      // A file that is removed while we look belongs to an edit that we are not part of.
-      into.set(path, readFileSync(join(root, path), "utf8"));
-      return;
-    }),
-  );
+  }
+}
+
+/** One file at a time: several trees are read at once, and there are not as many descriptors as files. */
+function readFolder(root: string, folder: string, into: Map<string, string>): void {
+  for (const entry of entriesOf(join(root, folder))) {
+    const path = `${folder}/${entry.name}`;
+    if (LEFT_BEHIND.test(entry.name)) continue;
+    if (entry.isDirectory()) readFolder(root, path, into);
+    else if (entry.isFile()) into.set(path, readFileSync(join(root, path), "utf8"));
+    else throw new InputError(`${join(root, path)} is neither a file nor a folder: a tree holds no links`);
+  }
 }
 
 /** Reads the folders that make a tree. @throws InputError if it is none */
-export async function readTree(root: string): Promise<Tree> {
+export function readTree(root: string): Tree {
   const files = new Map<string, string>();
-  await Promise.all(ROOMS.map((room) => readFolder(root, room, files)));
+  for (const room of ROOMS) readFolder(root, room, files);
   if (!files.has("kernel/Kbuild.ts")) {
     throw new InputError(
       `${root} is not a tree of this project: it has no kernel/Kbuild.ts; give the folder that has kernel/ in it`,
