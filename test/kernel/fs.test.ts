@@ -6,6 +6,7 @@ import {
   EACCES,
   EBADF,
   EBUSY,
+  EEXIST,
   EINVAL,
   EISDIR,
   EMFILE,
@@ -484,6 +485,29 @@ function* addMiscAgain(): Sleeps<number> {
   yield* addMisc();
   return 0;
 }
+/** The node of a name is the first one's that wanted it. */
+function* twoOfAName(): Sleeps {
+  const made = [190, 191].map((minor) => {
+    const m = new miscdevice();
+    m.minor = minor;
+    m.name = `misc${minor}`;
+    m.nodename = "shared";
+    m.fops = miscFops;
+    return m;
+  });
+  for (const m of made) yield* misc_register(m);
+  for (const m of made.reverse()) {
+    yield* misc_deregister(m);
+    say(`${yield* devtmpfs_create_node("shared", 0, 0)}`);
+  }
+}
+test.serial("a node of /dev goes with the device that it is of", (t) => {
+  seen.length = 0;
+  boot();
+  spawn("kthread", twoOfAName(), PF_KTHREAD);
+  t.is(run(), "done");
+  t.deepEqual(seen, [`${-EEXIST}`, "0"]);
+});
 test.serial("the original's mistake: a misc device without memory for its node's name (D02)", (t) => {
   const atNode = /^kstrdup.* < misc_devnode.* < device_get_devnode.* < device_add/;
   for (let nth = 1; nth < 100; nth++) {
