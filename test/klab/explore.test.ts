@@ -15,16 +15,9 @@ import {
 } from "../../kernel/explore/replay.ts";
 import { int, ptr, struct } from "../../kernel/lib/struct.ts";
 import { trace_subscribe } from "../../kernel/trace/trace.ts";
-import { type Crew, Member } from "../../tools/klab/explore/crew.ts";
-import { execute } from "../../tools/klab/explore/execute.ts";
-import {
-  explore,
-  Explorer,
-  type ExploreResult,
-  exploreWith,
-  type Strategy,
-  subjectOf,
-} from "../../tools/klab/explore/explore.ts";
+import { alone, type Crew, Member } from "../../tools/klab/explore/crew.ts";
+import { execute, MAX_STEPS, type Subject } from "../../tools/klab/explore/execution.ts";
+import { explore, type ExploreResult, exploreWith, type Strategy } from "../../tools/klab/explore/explore.ts";
 import { MODELS } from "../kernel/explore-models.ts";
 import { main } from "../../tools/klab/main.ts";
 import { type Report, type RunnableKernel, runScenario, type ScenarioFor } from "../../tools/klab/scenario.ts";
@@ -88,38 +81,48 @@ function racy(): RunnableKernel & { runs: number } {
 }
 const SCENARIO: ScenarioFor<RunnableKernel> = { id: "s", summary: "", machine: {}, processes: [], run: () => {} };
 
-const STRATEGIES: readonly Strategy[] = ["random", "pct"];
-function walk(strategy: Strategy, seed: number, executions: number): Explorer<RunnableKernel> {
-  const w = new Explorer<RunnableKernel>(racy(), SCENARIO, { state: "v1:0", strategy, seed });
-  while (w.executions < executions) w.step();
-  return w;
+function subjectOf(
+  kernel: RunnableKernel,
+  scenario: ScenarioFor<RunnableKernel>,
+  more: Partial<Subject<RunnableKernel>> = {},
+): Subject<RunnableKernel> {
+  return { kernel, scenario, state: "v1:0", mode: { faults: 0, kcsan: true }, maxSteps: MAX_STEPS, ...more };
+}
+/** Without what the host's clock says. */
+function timeless(result: ExploreResult | undefined): object {
+  const findings = result?.findings.map((found) => ({ ...found, seconds: 0 }));
+  return { ...result, seconds: 0, perSecond: 0, findings };
 }
 
+const STRATEGIES: readonly Strategy[] = ["random", "pct"];
 for (const strategy of STRATEGIES) {
-  test(`${strategy} finds a planted race, once, and makes it small; the same seed gives the same walk`, (t) => {
-    const { found } = walk(strategy, 3, 300);
+  test(`${strategy} finds a planted race, once, and makes it small; the same seed gives the same walk`, async (t) => {
+    const walk = (): Promise<ExploreResult> =>
+      explore(subjectOf(racy(), SCENARIO), { strategy, seed: 3, executions: 300 });
+    const walked = await walk();
+    const found = walked.findings;
     t.is(found.length, 1);
     const [f] = found;
-    t.is(f?.title, "BUG: planted");
+    t.is(f?.finding.title, "BUG: planted");
     // PCT with two tasks answers every question alike between two points of change.
     if (strategy === "random")
-      t.deepEqual(f?.decisions, [
-        { at: 2, choice: 1 },
-        { at: 6, choice: 1 },
-      ]);
-    t.is(f?.switches, f?.decisions.length);
-    t.is(f?.faults, 0);
-    t.deepEqual(walk(strategy, 3, 300).found, found);
+      t.deepEqual(
+        f?.decisions.map(({ at, choice }) => [at, choice]),
+        [
+          [2, 1],
+          [6, 1],
+        ],
+      );
+    t.like(f?.size, { switches: f?.decisions.length, faults: 0 });
+    t.deepEqual(timeless(await walk()), timeless(walked));
   });
 }
 
-test("an end without a report is a finding of its own", (t) => {
+test("an end without a report is a finding of its own", async (t) => {
   const kernel: RunnableKernel = { boot: () => "done", run: () => "deadlock", log: () => [], found: () => [] };
-  const w = new Explorer<RunnableKernel>(kernel, SCENARIO, { state: "v1:0", strategy: "random" });
-  w.step();
-  w.step();
+  const { findings } = await explore(subjectOf(kernel, SCENARIO), { strategy: "random", executions: 2 });
   t.deepEqual(
-    w.found.map(({ checker, title, decisions }) => ({ checker, title, decisions })),
+    findings.map(({ finding: { checker, title }, decisions }) => ({ checker, title, decisions })),
     [{ checker: "end", title: "deadlock", decisions: [] }],
   );
 });
@@ -164,62 +167,63 @@ const LOST: ScenarioFor<RunnableKernel> = {
 };
 
 for (const strategy of ["dpor", "random", "pct"] as const) {
-  test.serial(`${strategy} finds a use after free and the races around it, twice the same`, (t) => {
-    const options = { state: "v1:0", strategy, executions: 60, seed: 4, preemptions: 2 };
-    const [one, two] = [1, 2].map(() => explore(MACHINE, LOST, options));
-    t.true(one?.findings.some((f) => f.title.startsWith("BUG: KASAN: use-after-free")));
-    t.true(one?.findings.some((f) => f.checker === "kcsan"));
-    t.deepEqual({ ...one, perSecond: 0 }, { ...two, perSecond: 0 });
-    for (const { decisions, title } of one?.findings ?? [])
+  test.serial(`${strategy} finds a use after free and the races around it, twice the same`, async (t) => {
+    const options = { strategy, executions: 60, seed: 4, preemptions: 2 };
+    const subject = subjectOf(MACHINE, LOST);
+    const [one, two] = [await explore(subject, options), await explore(subject, options)];
+    t.true(one.findings.some(({ finding }) => finding.title.startsWith("BUG: KASAN: use-after-free")));
+    t.true(one.findings.some(({ finding }) => finding.checker === "kcsan"));
+    t.deepEqual(timeless(one), timeless(two));
+    for (const { decisions, finding } of one.findings)
       t.true(
-        [...execute(subjectOf(MACHINE, LOST, options), new replay_schedule(decisions)).reports.values()].some(
-          (r) => r.title === title,
-        ),
+        [...execute(subject, new replay_schedule(decisions)).reports.values()].some((r) => r.title === finding.title),
       );
   });
 
   test.serial(`${strategy}: who makes the executions, and who is faster, changes nothing`, async (t) => {
-    const options = { state: "v1:0", strategy, executions: 40, seed: 9, preemptions: 1 };
-    const subject = subjectOf(MACHINE, LOST, options);
-    const quiet = { ...options, stopped: () => false, onFound: () => {}, onStep: () => {} };
-    const alone = await exploreWith(subject, () => null, quiet, 0);
-    // Others who take turns at being late.
+    const options = { strategy, executions: 40, seed: 9, preemptions: 1 };
+    const subject = subjectOf(MACHINE, LOST);
+    const find = (): Promise<Subject<RunnableKernel>> => Promise.resolve(subject);
+    const of = { state: { name: "v1:0", dir: "" }, scenario: "lost", mode: subject.mode, maxSteps: MAX_STEPS };
+    const one = await exploreWith(alone(find), of, options);
+    t.true(one.findings.length > 0);
+    // Several who take turns at being late.
     const numbers = new prng(3);
-    const late = (): Crew => {
-      const member = new Member(subject);
-      return {
-        width: 3,
-        do: async (task) => {
-          for (let n = numbers.below(5); n > 0; n--) await new Promise((next) => setImmediate(next));
-          return member.do(task);
-        },
-        close: async () => {},
-      };
+    const member = new Member(find);
+    const late: Crew = {
+      width: 5,
+      do: async (task) => {
+        for (let n = numbers.below(5); n > 0; n--) await new Promise((next) => setImmediate(next));
+        return member.do(task);
+      },
+      close: async () => {},
     };
-    const together = await exploreWith(subject, late, quiet, 0);
-    t.deepEqual({ ...together, perSecond: 0 }, { ...alone, perSecond: 0 });
+    t.deepEqual(timeless(await exploreWith(late, of, options)), timeless(one));
   });
 }
 
-test.serial("a small search is complete, and says at which bound", (t) => {
-  const of = (preemptions: number | null): ExploreResult =>
-    explore(MACHINE, LOST, { state: "v1:0", strategy: "dpor", preemptions, kcsan: false });
-  const [none, one, all] = [of(0), of(1), of(null)];
+const QUIET = { mode: { faults: 0, kcsan: false } };
+test.serial("a small search is complete, and says at which bound", async (t) => {
+  const of = (preemptions: number | null): Promise<ExploreResult> =>
+    explore(subjectOf(MACHINE, LOST, QUIET), { strategy: "dpor", preemptions });
+  const [none, one, all] = [await of(0), await of(1), await of(null)];
   t.like(none, { complete: true, bound: 0, covered: 1, findings: { length: 0 } });
   t.like(one, { complete: true, bound: 1, covered: 1, findings: { length: 1 } });
   t.like(all, { complete: true, bound: null, covered: 1 });
-  const cut = explore(MACHINE, LOST, { state: "v1:0", strategy: "dpor", executions: 3, kcsan: false });
+  const cut = await explore(subjectOf(MACHINE, LOST, QUIET), { strategy: "dpor", executions: 3 });
   t.like(cut, { complete: false, why: "executions", executions: 3 });
   t.true((cut.covered ?? 1) < 1);
 });
 
-test.serial("the parts of a fleet find together what one finds alone", (t) => {
-  const options = { state: "v1:0", strategy: "dpor", preemptions: 1 } as const;
-  const whole = explore(MACHINE, LOST, options);
-  const parts = [0, 1, 2].map((index) => explore(MACHINE, LOST, { ...options, shard: { index, of: 3 } }));
-  t.true(parts.every((part) => part.complete));
+test.serial("the parts of a fleet find together what one finds alone", async (t) => {
+  const options = { strategy: "dpor", preemptions: 1 } as const;
+  const part = (index: number, of: number): Promise<ExploreResult> =>
+    explore(subjectOf(MACHINE, LOST), { ...options, shard: { index, of } });
+  const whole = await explore(subjectOf(MACHINE, LOST), options);
+  const parts = [await part(0, 3), await part(1, 3), await part(2, 3)];
+  t.true(parts.every(({ complete }) => complete));
   const titles = (of: readonly ExploreResult[]): string[] =>
-    [...new Set(of.flatMap((r) => r.findings.map((f) => f.title)))].sort();
+    [...new Set(of.flatMap((r) => r.findings.map(({ finding }) => finding.title)))].sort();
   t.deepEqual(titles(parts), titles([whole]));
 });
 
@@ -240,12 +244,12 @@ const ENDLESS: Readonly<Record<string, () => Sleeps>> = {
   },
 };
 for (const [what, body] of Object.entries(ENDLESS)) {
-  test.serial(`a scenario that ${what} is cut and reported`, (t) => {
+  test.serial(`a scenario that ${what} is cut and reported`, async (t) => {
     const scenario = { ...LOST, run: () => void spawn("bad", body()) };
-    const result = explore(MACHINE, scenario, { state: "v1:0", strategy: "dpor", maxSteps: 500 });
+    const result = await explore(subjectOf(MACHINE, scenario, { maxSteps: 500 }), { strategy: "dpor" });
     const title = what === "throws" ? "RangeError: a mistake of the scenario" : "endless";
     t.deepEqual(
-      result.findings.map((f) => f.title),
+      result.findings.map(({ finding }) => finding.title),
       [title],
     );
     t.false(result.complete);
