@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** klab explore and klab replay: tokens, walks over a planted race, and what is refused. */
+import { resolve } from "node:path";
 import test from "ava";
 import { readToken, type Token, writeToken } from "../../tools/klab/explore/token.ts";
 import { cond_resched, type Sleeps } from "#linux/sched.ts";
@@ -15,11 +16,14 @@ import {
 } from "../../kernel/explore/replay.ts";
 import { int, ptr, struct } from "../../kernel/lib/struct.ts";
 import { trace_subscribe } from "../../kernel/trace/trace.ts";
-import { alone, type Crew, Member } from "../../tools/klab/explore/crew.ts";
+import { type FoundRecord, huntState } from "../../tools/klab/bugs/hunt.ts";
+import { alone, type Crew, Member, threads } from "../../tools/klab/explore/crew.ts";
 import { execute, MAX_STEPS, type Subject } from "../../tools/klab/explore/execution.ts";
 import { explore, type ExploreResult, exploreWith, type Strategy } from "../../tools/klab/explore/explore.ts";
 import { MODELS } from "../kernel/explore-models.ts";
 import { main } from "../../tools/klab/main.ts";
+import { ROOT } from "../../tools/klab/paths.ts";
+import { state as stateOf } from "../../tools/klab/states/index.ts";
 import { type Report, type RunnableKernel, runScenario, type ScenarioFor } from "../../tools/klab/scenario.ts";
 import type { schedule } from "../../kernel/sched/decide.ts";
 
@@ -256,6 +260,46 @@ for (const [what, body] of Object.entries(ENDLESS)) {
     t.true(result.cut > 0);
   });
 }
+
+/** What each scenario of test/klab/endless/ comes to, in threads that may take so much. */
+const LIMITS = { seconds: 5, megabytes: 300 };
+const ENDS: Readonly<Record<string, string>> = {
+  loops: "endless",
+  allocates: "endless",
+  throws: "RangeError: a mistake of the scenario",
+  "loops-alone": "the run did not end within 5 seconds",
+  hoards: "the run took more than 300 megabytes",
+};
+test.serial("klab explore and klab bugs stay up whatever a scenario does, and tell of it", async (t) => {
+  t.timeout(110_000);
+  const { name, dir } = await stateOf("base");
+  const state = { name, dir };
+  const crew = threads(2, LIMITS, resolve(ROOT, "test/klab/endless"));
+  try {
+    const told: FoundRecord[] = [];
+    const options = { state, scenarios: Object.keys(ENDS), seed: 1, maxSteps: 500, catalogue: [], explained: [] };
+    const limits = { executions: 5, seconds: null, onFound: (r: FoundRecord) => void told.push(r) };
+    const hunted = await huntState(crew, "0123456789ab", options, limits);
+    t.is(hunted.executions, 5);
+    // Two that are endless are one finding.
+    const { allocates: _, ...once } = ENDS;
+    t.deepEqual(Object.fromEntries(told.map(({ scenario, title }) => [scenario, title])), once);
+    t.true(told.every(({ token }) => readToken(token).decisions.length === 0));
+
+    for (const scenario of ["loops", "throws", "loops-alone"]) {
+      const of = { state, scenario, mode: { faults: 0, kcsan: true }, maxSteps: 500 };
+      const { findings, complete, cut } = await exploreWith(crew, of, { strategy: "dpor", executions: 3 });
+      t.deepEqual(
+        findings.map(({ finding }) => finding.title),
+        [ENDS[scenario]],
+      );
+      t.false(complete);
+      t.is(cut, 1);
+    }
+  } finally {
+    await crew.close();
+  }
+});
 
 /** Random executions, each again from its token: log, events and results must be the same, byte for byte. */
 test.serial("tokens of 100 random executions replay exactly", (t) => {

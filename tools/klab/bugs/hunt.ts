@@ -17,6 +17,8 @@ export interface HuntOptions {
   /** Their ids. */
   readonly scenarios: readonly string[];
   readonly seed: number;
+  /** Steps of the machine after which a run is cut. */
+  readonly maxSteps?: number;
   /** Faults of the series or canaries: each is made as small as can be. */
   readonly catalogue: readonly Explained[];
   /** Everything else that is known. */
@@ -37,9 +39,9 @@ export class Hunt implements Searching {
   next(): Job | null {
     const one = this.#tries.next().value;
     if (!one) return null;
-    const { state, scenarios } = this.#options;
+    const { state, scenarios, maxSteps = MAX_STEPS } = this.#options;
     if (one.quiet) this.#isQuiet.add(one.plan.nth);
-    const of = { state, scenario: scenarios[one.scenario] ?? "", mode: one.mode, maxSteps: MAX_STEPS };
+    const of = { state, scenario: scenarios[one.scenario] ?? "", mode: one.mode, maxSteps };
     return { of, plan: one.plan, listed: one.quiet ? ["fault", "event"] : [] };
   }
   learn({ plan }: Job, { asked, questions }: Execution): void {
@@ -96,13 +98,15 @@ export interface HuntLimits {
   readonly seconds: number | null;
   readonly stop?: AbortSignal | undefined;
   readonly onFound?: (record: FoundRecord) => void;
+  /** As soon as something is found. @id: what explains it */
+  readonly onNews?: (id: string | null, finding: Finding, seconds: number) => void;
   readonly onStep?: () => void;
 }
 
 /** @source: fingerprint of the source, for the tokens @throws InputError if the state cannot be loaded */
 export function huntState(crew: Crew, source: string, options: HuntOptions, limits: HuntLimits): Promise<Driven> {
   const hunt = new Hunt(options);
-  const { onFound, onStep, executions, seconds, stop } = limits;
+  const { onFound, onNews, onStep, executions, seconds, stop } = limits;
   const record = ({ finding, scenario, mode, decisions, size, executions, seconds }: Found): FoundRecord => {
     const { checker, title, text, object, places, injected } = finding;
     const state = options.state.name;
@@ -130,6 +134,7 @@ export function huntState(crew: Crew, source: string, options: HuntOptions, limi
     // Making small takes its part of the time, if there is only so much.
     smallFirst: seconds !== null,
     onFound: (found) => onFound?.(record(found)),
+    onNews: (finding, after) => onNews?.(hunt.explanationOf(finding)?.id ?? null, finding, after),
     onStep,
   });
 }

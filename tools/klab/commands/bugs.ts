@@ -197,13 +197,21 @@ async function work(terminal: Terminal, name: string, options: Options): Promise
       for (const { name: of, dir, tree } of states) {
         if (stop.aborted) break;
         const options = { state: { name: of, dir }, scenarios, seed, catalogue, explained };
+        const told = new Set<string>();
         try {
           const { why, executions: made } = await huntState(crew, sourceOf(tree), options, {
             executions,
             seconds,
             stop,
             onFound: (record) => records.push(record),
-            onStep: () => progress.step(`${of}, ${records.length} found`),
+            onNews: (id, { title }, after) => {
+              // What is explained elsewhere need not be told at once, nor the same twice.
+              if ((id !== null && !catalogue.some((known) => known.id === id)) || told.has(id ?? title)) return;
+              told.add(id ?? title);
+              progress.end();
+              terminal.line(`${of} ${id ?? "not explained"}, after ${after.toFixed(1)} s: ${title}`);
+            },
+            onStep: () => progress.step(`${of}, ${told.size} found`),
           });
           total += made;
           if (why !== "stopped") searched.push(of);
@@ -218,6 +226,7 @@ async function work(terminal: Terminal, name: string, options: Options): Promise
     }
     return stop.aborted;
   });
+  terminal.line();
   const rows = rowsOf(catalogue, names, records, searched);
   const others = othersOf(catalogue, explained, records);
   print(terminal, rows, others, names);

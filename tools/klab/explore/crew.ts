@@ -56,12 +56,20 @@ export type Result<T extends Task> = T extends ExecuteTask ? Executed : T extend
 
 export type Find<K> = (name: SubjectName) => Promise<Subject<K>>;
 
-/** Does one thing after the other. @flight: where its decisions are written down besides */
+/** A run that was cut asks for as many others as it had time for, and nothing that they show makes the search complete. */
+const ASKED_BY_ENDLESS = 1000;
+function within({ end }: Execution, learned: dpor_execution | undefined): dpor_execution | undefined {
+  return learned && end === "endless" ? { ...learned, wishes: learned.wishes.slice(0, ASKED_BY_ENDLESS) } : learned;
+}
+
+/** Does one thing after the other. @begun: told when everything is loaded; @flight: where decisions are written down besides */
 export class Member<K extends RunnableKernel> {
   readonly #find: Find<K>;
+  readonly #begun: () => void;
   readonly #flight: FlightRecorder | undefined;
-  constructor(find: Find<K>, flight?: FlightRecorder) {
+  constructor(find: Find<K>, begun = (): void => {}, flight?: FlightRecorder) {
     this.#find = find;
+    this.#begun = begun;
     this.#flight = flight;
   }
   async do<T extends Task>(task: T): Promise<Result<T>>;
@@ -69,12 +77,13 @@ export class Member<K extends RunnableKernel> {
     const flight = this.#flight;
     flight?.restart();
     const subject = await this.#find(task.of);
+    this.#begun();
     switch (task.kind) {
       case "execute": {
         // Keeping stacks costs more than the rest of a run, and few runs say anything new.
         const { schedule, learned } = prepare(task.plan);
         const seen = execute(subject, schedule, { stacks: false, listed: task.listed, flight });
-        return { seen, learned: learned(seen.decisions) };
+        return { seen, learned: within(seen, learned(seen.decisions)) };
       }
       case "whole": {
         const kcsanStacksOf = new Set(task.members);
@@ -124,13 +133,15 @@ export class Lost extends Error {
 
 /** What a thread may take, beyond which it is ended and replaced. */
 export interface ThreadLimits {
-  /** Seconds of the host for one task. A run within its limits takes far less. */
+  /** Seconds of the host for one task, once everything is loaded. A run within its limits takes far less. */
   readonly seconds: number;
   /** Of memory. */
   readonly megabytes: number;
 }
-export const THREAD_LIMITS: ThreadLimits = { seconds: 120, megabytes: 2048 };
+export const THREAD_LIMITS: ThreadLimits = { seconds: 300, megabytes: 2048 };
 
+/** Loading a state may take so many times as long. */
+const LOADING = 3;
 /** Things that a thread has at hand, so that it need not wait for the next one. */
 const AHEAD = 2;
 
@@ -139,7 +150,8 @@ export interface ThreadStart {
   /** Another folder of scenarios, for tests. */
   readonly scenarios?: string | undefined;
 }
-type Answer = { readonly done: unknown } | { readonly error: string; readonly input: boolean };
+type Answer =
+  { readonly begun: true } | { readonly done: unknown } | { readonly error: string; readonly input: boolean };
 interface Asked {
   readonly task: Task;
   readonly done: (result: never) => void;
@@ -167,7 +179,7 @@ class Thread {
   ask(asked: Asked): void {
     this.#asked.push(asked);
     this.#worker.postMessage(asked.task);
-    if (this.#asked.length === 1) this.#wait();
+    if (this.#asked.length === 1) this.#wait(LOADING);
   }
   async close(): Promise<void> {
     this.#closed = true;
@@ -183,23 +195,25 @@ class Thread {
     });
     worker.on("message", (answer: Answer) => {
       if (worker !== this.#worker) return;
+      if ("begun" in answer) return this.#wait(1);
       const asked = this.#asked.shift();
-      this.#wait();
+      this.#wait(LOADING);
       if ("done" in answer) asked?.done(answer.done as never);
       else asked?.failed(answer.input ? new InputError(answer.error) : new Error(answer.error));
     });
     worker.on("error", (error: Error & { code?: string }) => {
       const memory = error.code === "ERR_WORKER_OUT_OF_MEMORY";
-      this.#lose(worker, memory ? `it took more than ${megabytes} megabytes` : error.message);
+      this.#lose(worker, memory ? `the run took more than ${megabytes} megabytes` : error.message);
     });
-    worker.on("exit", (code) => this.#lose(worker, `its thread ended with ${code}`));
+    worker.on("exit", (code) => this.#lose(worker, `the thread of the run ended with ${code}`));
     return worker;
   }
-  #wait(): void {
+  /** @times: of what one task may take */
+  #wait(times: number): void {
     clearTimeout(this.#patience);
     if (this.#asked.length === 0) return;
-    const { seconds } = this.#limits;
-    const lose = (): void => this.#lose(this.#worker, `it did not end within ${seconds} seconds`);
+    const seconds = times * this.#limits.seconds;
+    const lose = (): void => this.#lose(this.#worker, `the run did not end within ${seconds} seconds`);
     this.#patience = setTimeout(lose, 1000 * seconds);
   }
   /** The first task is what it came to nothing over; the others are for the next thread. */
@@ -214,7 +228,7 @@ class Thread {
     void worker.terminate();
     this.#asked = rest;
     for (const { task } of rest) this.#worker.postMessage(task);
-    this.#wait();
+    this.#wait(LOADING);
     over.failed(new Lost(why, decisions));
   }
 }

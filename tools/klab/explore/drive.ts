@@ -43,7 +43,9 @@ export interface DriveOptions {
   /** What is found is made small before anything else is tried, and not at the end. */
   readonly smallFirst: boolean;
   readonly onFound?: ((found: Found) => void) | undefined;
-  /** After each execution. @making: findings that are being made small, while nothing else is done */
+  /** As soon as something is known to be new, and before it is made small. */
+  readonly onNews?: ((finding: Finding, seconds: number) => void) | undefined;
+  /** After each execution. */
   readonly onStep?: ((executions: number, found: number) => void) | undefined;
 }
 
@@ -263,6 +265,7 @@ class Drive {
       this.#heard.shift();
       const findings = [...heard.whole.reports.values()].filter((finding) => this.#known.enter(finding));
       if (findings.length === 0) continue;
+      for (const finding of findings) this.#options.onNews?.(finding, heard.seconds);
       const making: Making = { heard, findings, small: null, asked: false };
       // What needs no decision cannot be smaller.
       const done = heard.seen.decisions.length === 0 || findings.every((f) => this.#search.shrinking(f) === 0);
@@ -306,7 +309,7 @@ function asTheyAre({ heard, findings }: Making): Small[] {
   return findings.map((finding) => ({ finding, decisions: heard.seen.decisions }));
 }
 function executionLost({ message, decisions }: Lost): Execution {
-  const finding = findingOfEnd("lost", message);
+  const finding = findingOfEnd(message);
   const reports = new Map([[keyOf(finding), finding]]);
   return { end: "lost", reports, whole: true, decisions, questions: [], asked: decisions.length, faultQuestions: 0 };
 }

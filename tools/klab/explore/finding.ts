@@ -69,8 +69,8 @@ function parts(report: Report): { object: string; places: readonly [string, stri
 }
 
 /** The end of a run, when nothing was said of it. */
-export function findingOfEnd(title: string, text = title): Finding {
-  return { checker: "end", title, text, object: "", places: ["", ""], injected: [] };
+export function findingOfEnd(title: string): Finding {
+  return { checker: "end", title, text: title, object: "", places: ["", ""], injected: [] };
 }
 
 /** What only the log tells: a module that does not link. */

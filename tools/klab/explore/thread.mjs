@@ -19,7 +19,7 @@ function scenario(id) {
 async function find({ state, scenario: id, mode, maxSteps }) {
   return { kernel: await loadState(state), scenario: await scenario(id), state: state.name, mode, maxSteps };
 }
-const member = new Member(find, new FlightRecorder(workerData.flight));
+const member = new Member(find, () => parentPort.postMessage({ begun: true }), new FlightRecorder(workerData.flight));
 
 // One after the other: whoever asked counts the answers.
 let before = Promise.resolve();
