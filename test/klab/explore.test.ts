@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** klab explore and klab replay: tokens, walks over a planted race, and what is refused. */
+import { spawn as spawnProcess } from "node:child_process";
 import { resolve } from "node:path";
 import test from "ava";
 import { readToken, type Token, writeToken } from "../../tools/klab/explore/token.ts";
@@ -299,6 +300,85 @@ test.serial("klab explore and klab bugs stay up whatever a scenario does, and te
   } finally {
     await crew.close();
   }
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly out: string;
+  readonly err: string;
+}
+/** A process of its own that gets Ctrl-C each time that it has written what is waited for. */
+function interrupted(args: readonly string[], waits: readonly (readonly ["out" | "err", RegExp])[]): Promise<Ended> {
+  return new Promise((done, failed) => {
+    const child = spawnProcess(process.execPath, [...args], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+    const text = { out: "", err: "" };
+    let sent = 0;
+    const hear = (from: "out" | "err") => (chunk: string) => {
+      text[from] += chunk;
+      const [where, what] = waits[sent] ?? [];
+      if (!where || !what?.test(text[where])) return;
+      sent++;
+      child.kill("SIGINT");
+    };
+    child.stdout.setEncoding("utf8").on("data", hear("out"));
+    child.stderr.setEncoding("utf8").on("data", hear("err"));
+    child.once("error", failed);
+    child.once("close", (code, signal) => done({ code, signal, ...text }));
+  });
+}
+const KLAB = resolve(ROOT, "tools/klab/bin.mjs");
+const ENDING = "klab: ending; Ctrl-C again ends at once\n";
+
+test.serial("Ctrl-C: klab explore prints what it found until then, and how far it came", async (t) => {
+  const args = ["explore", "interrupt-no-mdev", "--state", "v1:2", "--preemptions", "all", "--workers", "2"];
+  const { code, signal, out, err } = await interrupted([KLAB, ...args], [["out", /k2~/]]);
+  t.is(signal, null);
+  t.is(code, 1);
+  t.is(err, ENDING);
+  t.regex(out, /^ {2}k2~\S+$/m);
+  t.regex(out, /\nstopped by hand: \d+ executions?, [1-9]\d* found, estimated .* covered; nothing proved\n$/);
+});
+
+test.serial("Ctrl-C: klab bugs prints its table, and what it had not searched to the end", async (t) => {
+  const { code, signal, out, err } = await interrupted(
+    [KLAB, "bugs", "v2", "--executions", "40", "--workers", "1"],
+    [["out", /^v2:1 S03, after [\d.]+ s: BUG: KASAN/m]],
+  );
+  t.is(signal, null);
+  t.is(err, ENDING);
+  // S03 of the state that it was at is found, so nothing is missed; but that some things are not explained may be.
+  t.is(code, /; 0 missed, 0 unexpected, 0 not explained/.test(out) ? 130 : 1);
+  t.regex(out, /^fault +v2:0 +v2:1/m);
+  t.regex(out, /^S03 +· +[\d.]+s +\? /m);
+  t.regex(out, /^S03 v2:1: \d switches, \d failures or events; k2~/m);
+  t.regex(
+    out,
+    /\nstopped by hand after \d+ executions, .* 0 missed, .*; not searched to the end: .*v2:1, v2:2, .*v2:7\n$/,
+  );
+});
+
+test.serial("Ctrl-C: a search that found nothing ends with 130; the second Ctrl-C ends at once", async (t) => {
+  const wait = `
+    import { register } from "tsx/esm/api";
+    register();
+    const { INTERRUPTED, interruptible } = await import(${JSON.stringify(resolve(ROOT, "tools/klab/interrupt.ts"))});
+    const { Terminal } = await import(${JSON.stringify(resolve(ROOT, "tools/klab/terminal.ts"))});
+    const alive = setInterval(() => {}, 1000);
+    await interruptible(new Terminal(false), (stop) => {
+      process.stdout.write("begun\\n");
+      return process.argv.includes("--ends") ? new Promise((end) => stop.addEventListener("abort", end)) : new Promise(() => {});
+    });
+    clearInterval(alive);
+    process.exitCode = INTERRUPTED;`;
+  const run = ["--input-type=module", "--eval", wait, "--"];
+  const once = await interrupted([...run, "--ends"], [["out", /begun/]]);
+  t.like(once, { code: 130, signal: null, out: "begun\n", err: ENDING });
+  const twice = await interrupted(run, [
+    ["out", /begun/],
+    ["err", /again/],
+  ]);
+  t.like(twice, { code: null, signal: "SIGINT", out: "begun\n", err: ENDING });
 });
 
 /** Random executions, each again from its token: log, events and results must be the same, byte for byte. */
