@@ -23,8 +23,8 @@ export interface Quiet {
   readonly questions: readonly Question[];
 }
 
-/** Mixtures of each scenario that come first, and for the first of them data races are looked for. */
-const EARLY = 3;
+/** Mixtures of each scenario before data races are looked for. */
+const EARLY = 2;
 const QUIET_MODE: Mode = { faults: 1, kcsan: false };
 
 interface Single {
@@ -41,6 +41,12 @@ function inTurn<T>(lists: readonly (readonly T[])[]): T[] {
   return all;
 }
 
+function listed<T>(lists: Map<string, T[]>, name: string): T[] {
+  let list = lists.get(name);
+  if (!list) lists.set(name, (list = []));
+  return list;
+}
+
 /** The function of a driver that hears of a failure first; null if it is none of a module. */
 function driverOf(label: string): string | null {
   return /(\S+ \[\w+\])/.exec(label)?.[1] ?? null;
@@ -50,7 +56,7 @@ function driverOf(label: string): string | null {
 interface Singles {
   /** In drivers, which are modules: a function of a driver in turn, and each place in it once. */
   readonly drivers: readonly Single[];
-  /** What happens: a scenario in turn. */
+  /** What happens: each thing in turn, and of each one moment after the other. */
   readonly events: readonly Single[];
   /** Places in drivers once more in the longest scenario: what a failure leaves behind may show only when all is done once more. */
   readonly longest: readonly Single[];
@@ -60,31 +66,35 @@ interface Singles {
 function singles(quiets: readonly Quiet[]): Singles {
   const seen = new Set<string>();
   const drivers = new Map<string, Single[]>();
-  const events: Single[][] = [];
+  const events = new Map<string, Single[]>();
   const [longest, core, again]: [Single[], Single[], Single[]] = [[], [], []];
   const most = Math.max(...quiets.map((q) => q.questions.length));
   for (const [scenario, { questions }] of quiets.entries()) {
     const before = new Set(seen);
     const tried = new Set<string>();
-    const mine: Single[] = [];
-    for (const { at, n, kind, label } of questions) {
+    for (const { at, kind, labels } of questions) {
       if (kind !== "fault") {
-        for (let choice = 1; choice < n; choice++) mine.push({ scenario, at, choice });
+        for (const [i, what] of labels.entries()) listed(events, what).push({ scenario, at, choice: i + 1 });
         continue;
       }
+      const [label = ""] = labels;
       const one = { scenario, at, choice: 1 };
       const driver = driverOf(label);
       // In a driver the second of its kind may be another variable; elsewhere it is the same helper once more.
-      if (driver !== null && !before.has(label)) drivers.set(driver, [...(drivers.get(driver) ?? []), one]);
+      if (driver !== null && !before.has(label)) listed(drivers, driver).push(one);
       else if (driver === null && !seen.has(label)) core.push(one);
       else if (driver !== null && questions.length === most && !tried.has(label)) longest.push(one);
       else again.push(one);
       tried.add(label);
       seen.add(label);
     }
-    events.push(mine);
   }
-  return { drivers: inTurn([...drivers.values()]), events: inTurn(events), longest, later: [...core, ...again] };
+  return {
+    drivers: inTurn([...drivers.values()]),
+    events: inTurn([...events.values()]),
+    longest,
+    later: [...core, ...again],
+  };
 }
 
 /**
@@ -120,17 +130,19 @@ export function* tries(scenarios: number, quiets: readonly Quiet[], seed: number
   const single = ({ scenario, at, choice }: Single): Try => replay(scenario, QUIET_MODE, [{ at, choice }]);
   const { drivers, events, longest, later } = singles(quiets);
 
-  let walked = 0;
+  let [walked, again] = [0, 0];
+  function* races(): Generator<Try, never> {
+    for (let scenario = 0; scenario < scenarios; scenario++) yield replay(scenario, { faults: 0, kcsan: true }, []);
+    for (;;) yield walk(true, walked++ % scenarios);
+  }
   function* others(): Generator<Try, never> {
     // Looking for data races takes three times as long, so what does without comes first.
-    const early = Array.from({ length: EARLY * scenarios }, (_, i) => [i < scenarios, i % scenarios] as const);
-    for (const [kcsan, scenario] of early) if (!kcsan) yield walk(false, scenario);
-    for (let scenario = 0; scenario < scenarios; scenario++) yield replay(scenario, { faults: 0, kcsan: true }, []);
-    for (const [kcsan, scenario] of early) if (kcsan) yield walk(true, scenario);
-    for (let i = 0; ; i++) {
-      const one = longest[i];
+    for (let i = 0; i < EARLY * scenarios; i++) yield walk(false, i % scenarios);
+    const race = races();
+    for (;;) {
+      const one = longest[again++];
       if (one) yield single(one);
-      yield walk(true, walked++ % scenarios);
+      yield race.next().value;
     }
   }
   const more = others();
@@ -138,10 +150,10 @@ export function* tries(scenarios: number, quiets: readonly Quiet[], seed: number
     for (const one of [drivers[d++], events[e++], events[e++]]) if (one) yield single(one);
     yield more.next().value;
   }
-  for (const one of later) {
+  for (const one of [...longest.slice(again), ...later]) {
     yield single(one);
     // What takes two things at once is not to wait until every single one has been tried.
-    yield walked % 2 === 0 ? more.next().value : walk(walked % 4 === 3, walked++ % scenarios);
+    yield walk(walked % 4 === 3, walked++ % scenarios);
   }
   for (; ; walked++) yield walk(walked % 2 === 0, walked % scenarios);
 }

@@ -31,9 +31,8 @@ export interface Question {
   readonly at: number;
   readonly nth: number;
   readonly kind: decision_kind;
-  readonly n: number;
-  /** What answer 1 is, in words. */
-  readonly label: string;
+  /** What the answers from 1 on are, in words. */
+  readonly labels: readonly string[];
 }
 
 /** What counts as a fault: what the machine or somebody outside does to the code, rather than who goes on. */
@@ -92,7 +91,10 @@ class Recorder implements schedule {
       this.choices.push(made);
       this.#flight?.add(made);
     }
-    if (this.#listed.includes(kind)) this.questions.push({ at: this.asked, nth, kind, n, label: label(1) });
+    if (this.#listed.includes(kind)) {
+      const labels = Array.from({ length: n - 1 }, (_, i) => label(i + 1));
+      this.questions.push({ at: this.asked, nth, kind, labels });
+    }
     this.asked++;
     return choice;
   }
