@@ -83,6 +83,7 @@ function* busy(u: user_process, g: Guest, board: Board): Sleeps {
   const child = yield* u.fork(function* (v) {
     yield* shared.start(v);
     yield* shared.look(v);
+    if (g.lab.decide("event", 2, () => "the program's memory is unmapped")) yield* shared.unmap(v);
     yield* shared.reset(v);
     yield* shared.listen(v);
     yield* shared.deafen(v);
