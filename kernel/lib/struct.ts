@@ -39,16 +39,16 @@ export type members<F extends struct_fields> = {
 };
 
 /** Memory that the constructor now running belongs to. */
-let building: mem_object = STATIC_MEMORY;
+const building = { mem: STATIC_MEMORY };
 
 /** Runs `make` so that everything it constructs lies in `mem`. */
 export function build_in<T>(mem: mem_object, make: () => T): T {
-  const outer = building;
-  building = mem;
+  const outer = building.mem;
+  building.mem = mem;
   try {
     return make();
   } finally {
-    building = outer;
+    building.mem = outer;
   }
 }
 
@@ -72,15 +72,21 @@ export abstract class kobj_memory {
   /** The struct this one is embedded in, and as which member. */
   declare $up: kobj_memory | null;
   declare $member: string;
+}
 
+/** Memory that is no struct. */
+export abstract class plain_memory extends kobj_memory {
   // Assigned and not initialised where they are declared, which costs more at each of very many objects.
   constructor() {
-    this.$mem = building;
+    super();
+    this.$mem = building.mem;
     this.$id = object_ids.next++;
     this.$up = null;
     this.$member = "";
   }
 }
+/** The same as source: a constructor that all structs shared would not be fast for any. */
+const PLACED = `this.$mem = building.mem; this.$id = ids.next++; this.$up = null; this.$member = "";`;
 
 export interface struct_layout {
   readonly name: string;
@@ -178,10 +184,10 @@ export function struct<F extends struct_fields>(name: string, fields: F): struct
       `set ${member}(v) { if (access.armed || this.$mem.freed) access.check(this, "${member}", true); this.$_${member} = ${f.store}; }`,
     );
   }
-  const source = `${members.join(" ")} return class ${name} extends base { constructor() { super(); ${zeros.join(" ")} } ${accessors.join(" ")} };`;
+  const source = `${members.join(" ")} return class ${name} extends base { constructor() { super(); ${PLACED} ${zeros.join(" ")} } ${accessors.join(" ")} };`;
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- accessors must be written out to be monomorphic; the text comes from member names only
-  const make = new Function("base", "fields", "access", "adopt", source) as (...args: unknown[]) => struct_class<F>;
-  const made = make(kobj_memory, fields, access, adopt);
+  const make = new Function("base", "fields", "access", "adopt", "building", "ids", source) as (...args: unknown[]) => struct_class<F>;
+  const made = make(kobj_memory, fields, access, adopt, building, object_ids);
   layouts.set(made, new natural_layout(name, fields));
   return made;
 }
@@ -258,7 +264,7 @@ export const bounds = {
 };
 
 /** A C array: in a struct, or from kcalloc(). */
-export class struct_array<T> extends kobj_memory {
+export class struct_array<T> extends plain_memory {
   readonly length: number;
   readonly element: field<T>;
   readonly $items: T[] = [];
