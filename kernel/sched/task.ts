@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Tasks and the CPUs they run on. */
 import { per_boot_books } from "../boot.ts";
+import type { context } from "../kcsan/order.ts";
 import type { stack_frame } from "../stacktrace.ts";
 import type { CpuPoint, Sleeps, SleepPoint } from "./types.ts";
 
@@ -70,6 +71,8 @@ export class task_struct {
   /** Process-wide things, each kept by the file that knows them (open files, memory, …). */
   readonly attached = new Map<symbol, object>();
   exit_code = 0;
+  /** What it does now, in the order that the race checker keeps; null until there is any. */
+  kcsan_ctx: context | null = null;
   /** A task that waits for ever without anybody minding: workers and other daemons. */
   daemon: boolean;
 
