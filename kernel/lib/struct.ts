@@ -186,7 +186,9 @@ export function struct<F extends struct_fields>(name: string, fields: F): struct
   }
   const source = `${members.join(" ")} return class ${name} extends base { constructor() { super(); ${PLACED} ${zeros.join(" ")} } ${accessors.join(" ")} };`;
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- accessors must be written out to be monomorphic; the text comes from member names only
-  const make = new Function("base", "fields", "access", "adopt", "building", "ids", source) as (...args: unknown[]) => struct_class<F>;
+  const make = new Function("base", "fields", "access", "adopt", "building", "ids", source) as (
+    ...args: unknown[]
+  ) => struct_class<F>;
   const made = make(kobj_memory, fields, access, adopt, building, object_ids);
   layouts.set(made, new natural_layout(name, fields));
   return made;
@@ -359,27 +361,6 @@ export function initialise<T extends kobj_memory>(object: T, values: partial<T>)
     else Reflect.set(object, member, v);
   }
   return object;
-}
-
-/** memset(object, 0, sizeof(*object)) for a struct: members, embedded ones included, become zero. */
-export function zero_struct(object: kobj_memory): void {
-  if ("$bytes" in object && object.$bytes instanceof Uint8Array) {
-    object.$bytes.fill(0);
-    return;
-  }
-  const layout = layout_of(object);
-  if (!layout) return what_has_no_layout(object);
-  for (const [member, f] of Object.entries(layout.fields)) {
-    const inner: unknown = Reflect.get(object, member);
-    if (f.kind === "value") Reflect.set(object, member, f.zero());
-    else if (inner instanceof struct_array) for (let i = 0; i < inner.length; i++) zero_element(inner, i);
-    else if (inner instanceof kobj_memory) zero_struct(inner);
-  }
-}
-function zero_element(a: struct_array<unknown>, i: number): void {
-  const item = a.$items[i];
-  if (item instanceof kobj_memory) zero_struct(item);
-  else a.set(i, a.element.zero());
 }
 
 /** Where a member that is not there leads: set by the fault handler. */
