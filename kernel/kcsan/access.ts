@@ -39,7 +39,8 @@ export class memory_access {
     this.object = object;
     this.#what = what;
     this.write = write;
-    const kept = s.stacks_of === null || s.stacks_of.has(this.name);
+    // The same bytes go by several names: of a member, of the struct that it lies in, of what a copy touches.
+    const kept = s.stacks_of === null || is_bytes(object) || s.stacks_of.has(this.name);
     this.stack = kept ? capture_stack(STACK_DEPTH, above) : no_stack;
   }
   get offset(): number {
