@@ -140,7 +140,11 @@ test("a race of bytes has both its places, by whatever name the other side knows
   const busy = (await generalScenarios()).find((s) => s.id === "general-busy");
   if (!busy) return t.fail();
   // What klab bugs asks for when it has heard of a race of schib: the interrupt copies scsw, which lies in it.
-  const how = { kcsan: true, kcsanStacksOf: new Set(["struct schib"]), schedule: { interferes: true, decide: () => 0 } };
+  const how = {
+    kcsan: true,
+    kcsanStacksOf: new Set(["struct schib"]),
+    schedule: { interferes: true, decide: () => 0 },
+  };
   const races = runScenario(kernel, busy, { state: "base", ...how }).reports.filter((r) =>
     r.text.includes("\nmember: struct schib\n"),
   );
