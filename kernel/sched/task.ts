@@ -74,7 +74,8 @@ export class task_struct {
   exit_code = 0;
   /** What it does now, in the order that the race checker keeps; null until there is any. */
   kcsan_ctx: context | null = null;
-  #attached: Map<symbol, object> | null = null;
+  /** Of attached, once there is any; without a `#`, behind which the leak checker does not look. */
+  attachments: Map<symbol, object> | null = null;
   /** A task that waits for ever without anybody minding: workers and other daemons. */
   daemon: boolean;
 
@@ -88,7 +89,7 @@ export class task_struct {
 
   /** Process-wide things, each kept by the file that knows them (open files, memory, …). */
   get attached(): Map<symbol, object> {
-    return (this.#attached ??= new Map<symbol, object>());
+    return (this.attachments ??= new Map<symbol, object>());
   }
 
   get preemptible(): boolean {

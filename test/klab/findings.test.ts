@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The general scenarios do all that user space and the machine can do; the signs of the catalogues let nothing pass but what they are for. */
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import test from "ava";
 import type { user_process } from "../../kernel/fs/process.ts";
 import type { decision_kind, schedule } from "../../kernel/sched/decide.ts";
 import type { Sleeps } from "../../kernel/sched/types.ts";
 import { explanationOf, expectedIn, readCatalogue } from "../../tools/klab/bugs/catalogue.ts";
-import type { Finding } from "../../tools/klab/bugs/finding.ts";
+import { type Finding, findingsOf } from "../../tools/klab/bugs/finding.ts";
 import { generalScenarios } from "../../tools/klab/bugs/state-job.ts";
-import { type Lab, runScenario, type Scenario } from "../../tools/klab/scenario.ts";
+import { ROOT } from "../../tools/klab/paths.ts";
+import { allScenarios, type Lab, runScenario, type Scenario } from "../../tools/klab/scenario.ts";
 import { state as stateOf } from "../../tools/klab/states/index.ts";
 import { loadState } from "../../tools/klab/states/load.ts";
 import { SCH, VFIO_DEVICE_SET_IRQS } from "../helpers/ccw.ts";
@@ -150,6 +153,42 @@ test("a race of bytes has both its places, by whatever name the other side knows
   );
   t.true(races.length > 0);
   for (const { title } of races) t.notRegex(title, /unknown/);
+});
+
+/** The plain scenarios of vfio-ccw, those that only tell what user space and the machine do. */
+const PLAIN = /^(unplug|interrupt|paths|reboot|remove-while|unbind-while)-|^(start-io|create-remove|bind-unbind)$/;
+/** `| R01 | all | `unplug-*` `interrupt-*` | …`: the id and its scenarios. */
+const ROW = /^\| ([RU]\d\d) \| [^|]+ \| ((?:`[^`]+` ?)+)\|/gm;
+test("what the plain scenarios say, races included, is explained, and shown where findings.md says", async (t) => {
+  t.timeout(60_000);
+  const all = [readCatalogue("faults.json"), readCatalogue("findings.json")];
+  /** By id: the scenarios that show it. */
+  const shown = new Map<string, string[]>();
+  const states = ["base", "v1:4"];
+  for (const state of states) {
+    const kernel = await loadState(await stateOf(state));
+    for (const scenario of (await allScenarios()).filter(({ id }) => PLAIN.test(id)))
+      for (const finding of findingsOf(runScenario(kernel, scenario, { state, kcsan: true })).values()) {
+        const known = explanationOf(all, finding, state);
+        const { title, object, places } = finding;
+        if (!known || !expectedIn(known, state))
+          t.fail(`${scenario.id} in ${state}: ${title}, ${object}, ${places.join()}`);
+        else shown.set(known.id, [...(shown.get(known.id) ?? []), scenario.id]);
+      }
+  }
+  const page = readFileSync(resolve(ROOT, "Documentation/findings.md"), "utf8");
+  for (const [, id = "", scenarios = ""] of page.matchAll(ROW)) {
+    const known = all.flat().find((e) => e.id === id);
+    if (!known || !states.some((state) => expectedIn(known, state))) continue;
+    for (const [, name = ""] of scenarios.matchAll(/`([^`]+)`/g)) {
+      if (name.startsWith("general-")) continue;
+      const pattern = new RegExp(`^${name.replace("*", ".*")}$`);
+      t.true(
+        shown.get(id)?.some((scenario) => pattern.test(scenario)),
+        `${id} is not shown by ${name}`,
+      );
+    }
+  }
 });
 
 const STATES = ["v1:1", "v2:3", "v3:7"];
