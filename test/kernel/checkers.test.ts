@@ -107,12 +107,17 @@ const PLANTED: Readonly<Record<string, readonly Fault[]>> = {
     by("lockdep", faults.lock_kept),
     by("lockdep", rules_locks.irq_safe_to_unsafe),
     by("lockdep", rules_locks.irq_inversion),
+    by("lockdep", faults.sleeps_in_spinlock),
+    by("lockdep", rules_locks.reads_rcu_and_sleeps),
+    by("lockdep", rules_locks.nests_in_nothing),
+    by("lockdep", rules_locks.spin_of_heap_zeros),
   ],
   might_sleep: [by("might_sleep", faults.sleeps_in_spinlock)],
   mutex: [
     by("debug_locks", faults.mutex_of_zeros),
     by("debug_locks", rules_locks.destroys_locked),
     by("debug_locks", rules_locks.uses_destroyed),
+    by("debug_locks", rules_locks.rwsem_unlocks_others, rules_locks.rwsem_unlocks_for_others),
   ],
   null_deref: [
     by("oops", faults.reads_null),
