@@ -75,7 +75,12 @@ const PLANTED: Readonly<Record<string, readonly Fault[]>> = {
   ],
   kcsan: [{ checker: "kcsan", tasks: [faults.races_first, faults.races_second], machine: { kcsan: true } }],
   kmsan: [{ checker: "kmsan", tasks: [rules_memory.leaks_to_user], user: rules_memory.set_user }],
-  kmemleak: [{ checker: "kmemleak", tasks: [mm_faults.leak], powerOn: with_module_loaded, atTheEnd: kmemleak_scan }],
+  kmemleak: [mm_faults.leak, mm_faults.leak_bytes].map((task) => ({
+    checker: "kmemleak",
+    tasks: [task],
+    powerOn: with_module_loaded,
+    atTheEnd: kmemleak_scan,
+  })),
   kobject: [
     by("kobject", faults.kobject_twice),
     by("kobject", faults.kobject_got),

@@ -22,7 +22,7 @@ import {
 } from "#linux/slab.ts";
 import { preempt_disable, preempt_enable } from "#linux/preempt.ts";
 import { array, b32, bytestruct, cast_to, embed, ptr, READY, type Sleeps, struct, u32 } from "#linux/types.ts";
-import { byte_at, memcpy, memset } from "#linux/string.ts";
+import { byte_at, memcpy, memset, set_byte_at } from "#linux/string.ts";
 import { vfree, vmalloc } from "#linux/vmalloc.ts";
 import { copy_to_user } from "#linux/uaccess.ts";
 import { kbuild } from "../../kernel/modpost.ts";
@@ -145,6 +145,13 @@ export function* leak(): Sleeps {
   s.kept = kept;
   const lost = kcalloc(2, item, GFP_KERNEL)!;
   lost.at(1).next = kzalloc(item, GFP_KERNEL);
+  yield* READY;
+}
+
+export function* leak_bytes(): Sleeps {
+  const lost = kzalloc(20, GFP_KERNEL)!;
+  for (const [i, c] of [..."klab"].entries()) set_byte_at(lost, i, c.charCodeAt(0));
+  for (let i = 4; i < 20; i++) set_byte_at(lost, i, i - 4);
   yield* READY;
 }
 
