@@ -70,6 +70,11 @@ export function take_addresses(size: number, dma: boolean, align = 8): number {
   return addr;
 }
 
+/** Whether nothing has been allocated there yet, in the zone of this address. */
+export function never_allocated(addr: number): boolean {
+  return addr >= (addr >= ZONE_NORMAL_START ? s.normal : s.dma);
+}
+
 export interface allocation {
   readonly kind: memory_kind;
   readonly addr: number;

@@ -184,6 +184,36 @@ test("usercopy names the cache", (t) => {
   );
 });
 
+/** The memory state at the end of the first report, without addresses. */
+function shadowAfter(fault: () => Sleeps): string[] {
+  commit(fault);
+  const { text = "" } = found().find((r) => r.checker === "kasan") ?? {};
+  return text.slice(text.indexOf("\nMemory state around the buggy address:\n") + 1).split("\n");
+}
+test("KASAN: the memory around a bad access, as its shadow says", (t) => {
+  const rows = (fault: () => Sleeps): string[] => {
+    const lines = shadowAfter(fault);
+    t.is(lines.length, 7, lines.join("\n"));
+    t.is(lines[0], "Memory state around the buggy address:");
+    t.deepEqual(
+      lines.slice(1).map((l) => l[0]),
+      [" ", " ", ">", " ", " ", " "],
+    );
+    for (const l of lines.filter((_, i) => i > 0 && i !== 4))
+      t.regex(l, /^[ >][0-9a-f]{14}[08]0:(?: [0-9a-f]{2}){16}$/);
+    const at = (lines[4]!.length - 20) / 3;
+    t.true(Number.isInteger(at) && lines[4]!.trim() === "^");
+    return [lines[3]!, lines[5]!].flatMap((l) => l.slice(19).split(" ")).slice(at, at + 3);
+  };
+  t.deepEqual(
+    rows(faults.shadow_past),
+    ["04", "fc", "00"],
+    "four bytes of the last granule, then what the bucket has more",
+  );
+  t.deepEqual(rows(faults.shadow_far_past), ["fc", "00", "00"], "behind it the next object");
+  t.deepEqual(rows(faults.shadow_freed), ["fa", "fb", "fb"], "freed");
+});
+
 test("kmemleak: what nothing points to, oldest first, once", (t) => {
   boot();
   for (const m of module_images().values()) if (m.name === "mm_faults") m.state = 0;
