@@ -4,7 +4,7 @@ import { addr_of } from "../lib/struct.ts";
 import type { mem_object } from "../mm/object.ts";
 import { current_name, report, where_we_are } from "../panic.ts";
 import { LOGLEVEL_ERR, LOGLEVEL_WARNING } from "../printk.ts";
-import { current, HARDIRQ_OFFSET, in_hardirq, SOFTIRQ_OFFSET } from "../sched/task.ts";
+import { current, HARDIRQ_OFFSET, in_hardirq, sched, SOFTIRQ_OFFSET, TASK_RUNNING } from "../sched/task.ts";
 import { print_tainted, UTS_IDENT } from "../taint.ts";
 import { format_call, format_frame, format_position, type stack_frame, stack_trace } from "../stacktrace.ts";
 import { debug_locks, debug_locks_off } from "./debug_locks.ts";
@@ -63,13 +63,23 @@ function address(map: lockdep_map): string {
 export function print_lock(h: held_lock): string {
   return `${address(h.map)} ${lock_name(h.cls)}, at: ${place(h.place())}`;
 }
-export function print_held(): string[] {
-  const held = held_locks(current());
-  if (held.length === 0) return [`no locks held by ${me()}.`];
+export function print_held(t = current()): string[] {
+  const held = held_locks(t);
+  const who = `${t.comm}/${t.pid}`;
+  if (held.length === 0) return [`no locks held by ${who}.`];
   return [
-    `${held.length} lock${held.length > 1 ? "s" : ""} held by ${me()}:`,
-    ...held.map((h, i) => ` #${i}: ${print_lock(h)}`),
+    `${held.length} lock${held.length > 1 ? "s" : ""} held by ${who}:`,
+    // Of who runs on another CPU they may change meanwhile.
+    ...(t !== sched.current && t.state === TASK_RUNNING ? [] : held.map((h, i) => ` #${i}: ${print_lock(h)}`)),
   ];
+}
+
+/** Of all tasks, for who reports a hang. */
+export function debug_show_all_locks(): string[] {
+  if (!debug_locks.on) return ["INFO: lockdep is turned off."];
+  const held = sched.tasks.filter((t) => held_locks(t).length > 0);
+  const rule = "=".repeat(45);
+  return ["", "Showing all locks held in the system:", ...held.flatMap((t) => print_held(t)), "", rule, ""];
 }
 
 /** The lines that other reports have about the current task's locks. */

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import test from "ava";
 import type { Sleeps } from "#linux/types.ts";
 import type { outcome } from "../../kernel/arch/machine.ts";
-import { boot } from "../../kernel/arch/machine.ts";
+import { boot, log } from "../../kernel/arch/machine.ts";
 import { kmemleak_scan } from "../../kernel/mm/kmemleak.ts";
 import { MODULE_STATE_LIVE, module_images } from "../../kernel/modpost.ts";
 import { set_source_lines } from "../../kernel/stacktrace.ts";
@@ -309,6 +309,23 @@ test.serial("a report names lines of the source, once somebody knows them", (t) 
   t.is(source.length > 0 && dead?.at?.name, "reads_null");
   t.true((dead?.at?.line ?? 0) > 100, "an error of the host has its line as well");
   t.is(JSON.parse(JSON.stringify(read)).at.line, read?.at?.line, "all of it is plain data");
+});
+
+test.serial("below a hung task stand the locks of all tasks", (t) => {
+  hear(by(faults.waits_long, faults.holds_long));
+  const lines = log().map(({ text }) => text);
+  const from = lines.indexOf("Showing all locks held in the system:");
+  const lock = (by: string): RegExp =>
+    new RegExp(` #0: 0{16} \\(a\\)\\{\\+\\.\\+\\.\\}-\\{3:3\\}, at: ${by} \\[checker_faults\\]`);
+  const expected = [
+    /^1 lock held by init\/\d+:$/,
+    lock("waits_long"),
+    /^1 lock held by other\/\d+:$/,
+    lock("holds_long"),
+  ];
+  t.true(from > 0, lines.join("\n"));
+  for (const [i, line] of expected.entries()) t.regex(lines[from + 1 + i] ?? "", line);
+  t.is(lines[from + 6], "=".repeat(45));
 });
 
 test("the table has each rule once, and the file nothing else", (t) => {
