@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Struct assignment, which C has and TypeScript has not: `*dst = *src`, member by member. */
+import { is_bytes } from "../mm/kasan.ts";
+import { kmsan_copy_memory, kmsan_unpoison_memory } from "../mm/kmsan.ts";
 import { kobj_memory, layout_of, struct_array } from "./struct.ts";
-
-function bytes_of(x: kobj_memory): Uint8Array | null {
-  return "$bytes" in x && x.$bytes instanceof Uint8Array ? x.$bytes : null;
-}
 
 /** `*dst = *src`: all members, embedded structs and arrays included; pointers are copied as they are. Same struct on both sides. */
 export function copy_struct<T extends kobj_memory>(dst: T, src: T): void {
-  const [to, from] = [bytes_of(dst), bytes_of(src)];
-  if (to && from) {
-    to.set(from.subarray(0, to.length));
+  if (is_bytes(dst) && is_bytes(src)) {
+    const n = Math.min(dst.$bytes.length, src.$bytes.length);
+    dst.$bytes.set(src.$bytes.subarray(0, n));
+    if (src.$mem.unwritten) kmsan_copy_memory(dst, src, n);
+    else if (dst.$mem.unwritten) kmsan_unpoison_memory(dst, 0, n);
     return;
   }
   if (dst instanceof struct_array && src instanceof struct_array) {

@@ -74,7 +74,11 @@ const PLANTED: Readonly<Record<string, readonly Fault[]>> = {
     by("ubsan", mm_faults.index_of_member),
   ],
   kcsan: [{ checker: "kcsan", tasks: [faults.races_first, faults.races_second], machine: { kcsan: true } }],
-  kmsan: [{ checker: "kmsan", tasks: [rules_memory.leaks_to_user], user: rules_memory.set_user }],
+  kmsan: [rules_memory.leaks_to_user, rules_memory.leaks_local_to_user].map((task) => ({
+    checker: "kmsan",
+    tasks: [task],
+    user: rules_memory.set_user,
+  })),
   kmemleak: [mm_faults.leak, mm_faults.leak_bytes].map((task) => ({
     checker: "kmemleak",
     tasks: [task],

@@ -106,6 +106,18 @@ const RULES: readonly Rule[] = [
     broken: inUser(memory.leaks_to_user),
     kept: inUser(memory.all_written_ok),
   },
+  {
+    rule: "KMSAN: kernel-infoleak, a member of a struct",
+    checker: "kmsan",
+    broken: inUser(memory.leaks_member_to_user),
+    kept: inUser(memory.all_written_ok),
+  },
+  {
+    rule: "KMSAN: kernel-infoleak, a local variable",
+    checker: "kmsan",
+    broken: inUser(memory.leaks_local_to_user),
+    kept: inUser(memory.all_written_ok),
+  },
   rule("warn", "refcount_t: underflow", faults.ref_underflow, memory.refs_ok),
   rule("warn", "refcount_t: addition on 0", faults.ref_from_zero, memory.refs_ok),
   rule("warn", "refcount_t: saturated", faults.ref_overflow, memory.refs_ok),
