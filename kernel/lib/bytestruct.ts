@@ -149,7 +149,7 @@ export class byte_layout implements struct_layout {
 
 /** Bytes of memory that has notes on what is written were written; set by the checker that keeps them. */
 export const written = {
-  mark: (_of: byte_memory, _at: number, _n: number): void => {},
+  mark: (_of: kobj_memory, _at: number, _n: number): void => {},
 };
 
 export abstract class bytestruct_base extends memory_of_bytes implements byte_memory {}

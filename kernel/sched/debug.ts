@@ -3,6 +3,7 @@
 import { checkers } from "../checkers.ts";
 import { LOGLEVEL_ERR } from "../printk.ts";
 import { debug_show_held_locks } from "../locking/lockdep_report.ts";
+import { rcu_sleep_check } from "../locking/lockdep_rcu.ts";
 import { add_taint, LOCKDEP_STILL_OK, TAINT_WARN } from "../taint.ts";
 import { die, report, where_we_are } from "../panic.ts";
 import { format_place, stack_trace } from "../stacktrace.ts";
@@ -11,6 +12,7 @@ import { current, in_atomic, irqs_disabled, type task_struct } from "./task.ts";
 /** A function that may sleep was reached. Speaks when it was reached where nobody may. Any context. */
 export function might_sleep(): void {
   if (!checkers.on || (!in_atomic() && !irqs_disabled())) return;
+  rcu_sleep_check();
   const me = current();
   const stack = stack_trace();
   const title = `BUG: sleeping function called from invalid context at ${format_place(stack)}`;
