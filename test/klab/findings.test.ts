@@ -109,7 +109,7 @@ const ACTIONS: readonly (readonly [string, RegExp])[] = [
 ];
 
 test("every action of user space and of the machine is in a general scenario, and beside other actors", async (t) => {
-  t.timeout(60_000);
+  t.timeout(110_000);
   const kernel = await loadState(await stateOf("base"));
   const done = new Map<string, Set<Scenario>>();
   for (const scenario of await generalScenarios()) {
@@ -139,6 +139,7 @@ test("every action of user space and of the machine is in a general scenario, an
 });
 
 test("a race of bytes has both its places, by whatever name the other side knows them", async (t) => {
+  t.timeout(110_000);
   const kernel = await loadState(await stateOf("base"));
   const busy = (await generalScenarios()).find((s) => s.id === "general-busy");
   if (!busy) return t.fail();
@@ -160,7 +161,7 @@ const PLAIN = /^(unplug|interrupt|paths|reboot|remove-while|unbind-while)-|^(sta
 /** `| R01 | all | `unplug-*` `interrupt-*` | …`: the id and its scenarios. */
 const ROW = /^\| ([RU]\d\d) \| [^|]+ \| ((?:`[^`]+` ?)+)\|/gm;
 test("what the plain scenarios say, races included, is explained, and shown where findings.md says", async (t) => {
-  t.timeout(60_000);
+  t.timeout(110_000);
   const all = [readCatalogue("faults.json"), readCatalogue("findings.json")];
   /** By id: the scenarios that show it. */
   const shown = new Map<string, string[]>();
