@@ -312,7 +312,7 @@ const SIGNS: readonly (readonly [string, Finding, Finding])[] = [
   ], // somebody else's end
   [
     "U07",
-    unorderedFree("struct spinlock.owner", "spin_lock_irqsave", "eventfd_free_ctx"),
+    unorderedFree("struct spinlock.owner", "spin_lock_irqsave", "eventfd_free_ctx", "vfio_ccw_crw_todo"),
     unorderedFree("struct eventfd_ctx.count", "eventfd_read", "eventfd_free_ctx"),
   ], // an open file
   [
