@@ -5,6 +5,7 @@
  */
 import type { schedule } from "../sched/decide.ts";
 import { dpor_schedule, type dpor_execution, type dpor_plan, wishes_of } from "./dpor.ts";
+import { mixture_schedule } from "./mixture.ts";
 import { pct_schedule } from "./pct.ts";
 import { prng, random_schedule } from "./random.ts";
 import { type decision, replay_schedule } from "./replay.ts";
@@ -18,6 +19,13 @@ export type plan =
       readonly seed: number;
       readonly length: number;
       readonly odds: number;
+    }
+  | {
+      readonly kind: "mixture";
+      readonly nth: number;
+      readonly seed: number;
+      readonly length: number;
+      readonly faults: number;
     }
   | { readonly kind: "replay"; readonly nth: number; readonly decisions: readonly decision[] }
   | dpor_plan;
@@ -57,6 +65,8 @@ export function prepare(p: plan): prepared {
       return { schedule: random_schedule(p.seed, odds_of_faults(p.odds)), learned: nothing };
     case "pct":
       return { schedule: pct_schedule(p.seed, PCT_DEPTH, p.length, odds_of_faults(p.odds)), learned: nothing };
+    case "mixture":
+      return { schedule: mixture_schedule(p.seed, p.length, p.faults), learned: nothing };
     case "replay":
       return { schedule: new replay_schedule(p.decisions), learned: nothing };
     case "dpor": {

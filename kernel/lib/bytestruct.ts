@@ -6,8 +6,9 @@
 import {
   access,
   bounds,
-  kobj_memory,
+  type kobj_memory,
   layout_of,
+  plain_memory,
   set_layout,
   type struct_fields,
   type struct_layout,
@@ -19,7 +20,7 @@ declare const member_type: unique symbol;
 export const byte_order = { little_endian: true };
 
 /** Memory with bytes. */
-abstract class memory_of_bytes extends kobj_memory {
+abstract class memory_of_bytes extends plain_memory {
   #bytes: Uint8Array;
   #view: DataView | null = null;
   constructor(bytes: Uint8Array) {

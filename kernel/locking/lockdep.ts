@@ -126,15 +126,9 @@ const s = per_boot_books(() => ({
   versions: new Map<string, number>(),
 }));
 
-const HELD = Symbol("held locks");
-
 /** The locks that `t` holds or is about to take, outermost first. */
 export function held_locks(t: task_struct): held_lock[] {
-  const held = t.attached.get(HELD);
-  if (held) return held as held_lock[]; // nobody else has the symbol
-  const none: held_lock[] = [];
-  t.attached.set(HELD, none);
-  return none;
+  return t.held_locks;
 }
 /** Once the validator is off, nobody keeps the books any more. */
 export function lockdep_depth(t: task_struct): number {

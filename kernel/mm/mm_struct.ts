@@ -9,6 +9,7 @@ import {
   atomic_t,
 } from "../../include/linux/atomic.ts";
 import { per_boot } from "../boot.ts";
+import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
 import { embed, opaque, ptr, s64, struct, u32, u64 } from "../lib/struct.ts";
 import { init_rwsem, rw_semaphore } from "../locking/rwsem.ts";
 import { current, type task_struct } from "../sched/task.ts";
@@ -212,7 +213,9 @@ export function user_page(mm: mm_struct, addr: bigint, need: number): page | nul
     if (vma.vm_file) return null;
     p = alloc_user_page();
     mm.$pages.set(number, p);
-  }
+    // Whoever finds it in the page table finds it whole.
+    kcsan_release(p);
+  } else kcsan_acquire(p);
   return p;
 }
 

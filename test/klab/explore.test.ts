@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** klab explore and klab replay: tokens, walks over a planted race, and what is refused. */
+import { spawn as spawnProcess } from "node:child_process";
+import { resolve } from "node:path";
 import test from "ava";
 import { readToken, type Token, writeToken } from "../../tools/klab/explore/token.ts";
 import { cond_resched, type Sleeps } from "#linux/sched.ts";
@@ -15,18 +17,14 @@ import {
 } from "../../kernel/explore/replay.ts";
 import { int, ptr, struct } from "../../kernel/lib/struct.ts";
 import { trace_subscribe } from "../../kernel/trace/trace.ts";
-import { type Crew, Member } from "../../tools/klab/explore/crew.ts";
-import { execute } from "../../tools/klab/explore/execute.ts";
-import {
-  explore,
-  Explorer,
-  type ExploreResult,
-  exploreWith,
-  type Strategy,
-  subjectOf,
-} from "../../tools/klab/explore/explore.ts";
+import { type FoundRecord, huntState } from "../../tools/klab/bugs/hunt.ts";
+import { alone, type Crew, Member, threads } from "../../tools/klab/explore/crew.ts";
+import { execute, MAX_STEPS, type Subject } from "../../tools/klab/explore/execution.ts";
+import { explore, type ExploreResult, exploreWith, type Strategy } from "../../tools/klab/explore/explore.ts";
 import { MODELS } from "../kernel/explore-models.ts";
 import { main } from "../../tools/klab/main.ts";
+import { ROOT } from "../../tools/klab/paths.ts";
+import { state as stateOf } from "../../tools/klab/states/index.ts";
 import { type Report, type RunnableKernel, runScenario, type ScenarioFor } from "../../tools/klab/scenario.ts";
 import type { schedule } from "../../kernel/sched/decide.ts";
 
@@ -88,38 +86,48 @@ function racy(): RunnableKernel & { runs: number } {
 }
 const SCENARIO: ScenarioFor<RunnableKernel> = { id: "s", summary: "", machine: {}, processes: [], run: () => {} };
 
-const STRATEGIES: readonly Strategy[] = ["random", "pct"];
-function walk(strategy: Strategy, seed: number, executions: number): Explorer<RunnableKernel> {
-  const w = new Explorer<RunnableKernel>(racy(), SCENARIO, { state: "v1:0", strategy, seed });
-  while (w.executions < executions) w.step();
-  return w;
+function subjectOf(
+  kernel: RunnableKernel,
+  scenario: ScenarioFor<RunnableKernel>,
+  more: Partial<Subject<RunnableKernel>> = {},
+): Subject<RunnableKernel> {
+  return { kernel, scenario, state: "v1:0", mode: { faults: 0, kcsan: true }, maxSteps: MAX_STEPS, ...more };
+}
+/** Without what the host's clock says. */
+function timeless(result: ExploreResult | undefined): object {
+  const findings = result?.findings.map((found) => ({ ...found, seconds: 0 }));
+  return { ...result, seconds: 0, perSecond: 0, findings };
 }
 
+const STRATEGIES: readonly Strategy[] = ["random", "pct"];
 for (const strategy of STRATEGIES) {
-  test(`${strategy} finds a planted race, once, and makes it small; the same seed gives the same walk`, (t) => {
-    const { found } = walk(strategy, 3, 300);
+  test(`${strategy} finds a planted race, once, and makes it small; the same seed gives the same walk`, async (t) => {
+    const walk = (): Promise<ExploreResult> =>
+      explore(subjectOf(racy(), SCENARIO), { strategy, seed: 3, executions: 300 });
+    const walked = await walk();
+    const found = walked.findings;
     t.is(found.length, 1);
     const [f] = found;
-    t.is(f?.title, "BUG: planted");
+    t.is(f?.finding.title, "BUG: planted");
     // PCT with two tasks answers every question alike between two points of change.
     if (strategy === "random")
-      t.deepEqual(f?.decisions, [
-        { at: 2, choice: 1 },
-        { at: 6, choice: 1 },
-      ]);
-    t.is(f?.switches, f?.decisions.length);
-    t.is(f?.faults, 0);
-    t.deepEqual(walk(strategy, 3, 300).found, found);
+      t.deepEqual(
+        f?.decisions.map(({ at, choice }) => [at, choice]),
+        [
+          [2, 1],
+          [6, 1],
+        ],
+      );
+    t.like(f?.size, { switches: f?.decisions.length, faults: 0 });
+    t.deepEqual(timeless(await walk()), timeless(walked));
   });
 }
 
-test("an end without a report is a finding of its own", (t) => {
+test("an end without a report is a finding of its own", async (t) => {
   const kernel: RunnableKernel = { boot: () => "done", run: () => "deadlock", log: () => [], found: () => [] };
-  const w = new Explorer<RunnableKernel>(kernel, SCENARIO, { state: "v1:0", strategy: "random" });
-  w.step();
-  w.step();
+  const { findings } = await explore(subjectOf(kernel, SCENARIO), { strategy: "random", executions: 2 });
   t.deepEqual(
-    w.found.map(({ checker, title, decisions }) => ({ checker, title, decisions })),
+    findings.map(({ finding: { checker, title }, decisions }) => ({ checker, title, decisions })),
     [{ checker: "end", title: "deadlock", decisions: [] }],
   );
 });
@@ -164,62 +172,63 @@ const LOST: ScenarioFor<RunnableKernel> = {
 };
 
 for (const strategy of ["dpor", "random", "pct"] as const) {
-  test.serial(`${strategy} finds a use after free and the races around it, twice the same`, (t) => {
-    const options = { state: "v1:0", strategy, executions: 60, seed: 4, preemptions: 2 };
-    const [one, two] = [1, 2].map(() => explore(MACHINE, LOST, options));
-    t.true(one?.findings.some((f) => f.title.startsWith("BUG: KASAN: use-after-free")));
-    t.true(one?.findings.some((f) => f.checker === "kcsan"));
-    t.deepEqual({ ...one, perSecond: 0 }, { ...two, perSecond: 0 });
-    for (const { decisions, title } of one?.findings ?? [])
+  test.serial(`${strategy} finds a use after free and the races around it, twice the same`, async (t) => {
+    const options = { strategy, executions: 60, seed: 4, preemptions: 2 };
+    const subject = subjectOf(MACHINE, LOST);
+    const [one, two] = [await explore(subject, options), await explore(subject, options)];
+    t.true(one.findings.some(({ finding }) => finding.title.startsWith("BUG: KASAN: use-after-free")));
+    t.true(one.findings.some(({ finding }) => finding.checker === "kcsan"));
+    t.deepEqual(timeless(one), timeless(two));
+    for (const { decisions, finding } of one.findings)
       t.true(
-        [...execute(subjectOf(MACHINE, LOST, options), new replay_schedule(decisions)).reports.values()].some(
-          (r) => r.title === title,
-        ),
+        [...execute(subject, new replay_schedule(decisions)).reports.values()].some((r) => r.title === finding.title),
       );
   });
 
   test.serial(`${strategy}: who makes the executions, and who is faster, changes nothing`, async (t) => {
-    const options = { state: "v1:0", strategy, executions: 40, seed: 9, preemptions: 1 };
-    const subject = subjectOf(MACHINE, LOST, options);
-    const quiet = { ...options, stopped: () => false, onFound: () => {}, onStep: () => {} };
-    const alone = await exploreWith(subject, () => null, quiet, 0);
-    // Others who take turns at being late.
+    const options = { strategy, executions: 40, seed: 9, preemptions: 1 };
+    const subject = subjectOf(MACHINE, LOST);
+    const find = (): Promise<Subject<RunnableKernel>> => Promise.resolve(subject);
+    const of = { state: { name: "v1:0", dir: "" }, scenario: "lost", mode: subject.mode, maxSteps: MAX_STEPS };
+    const one = await exploreWith(alone(find), of, options);
+    t.true(one.findings.length > 0);
+    // Several who take turns at being late.
     const numbers = new prng(3);
-    const late = (): Crew => {
-      const member = new Member(subject);
-      return {
-        width: 3,
-        do: async (task) => {
-          for (let n = numbers.below(5); n > 0; n--) await new Promise((next) => setImmediate(next));
-          return member.do(task);
-        },
-        close: async () => {},
-      };
+    const member = new Member(find);
+    const late: Crew = {
+      width: 5,
+      do: async (task) => {
+        for (let n = numbers.below(5); n > 0; n--) await new Promise((next) => setImmediate(next));
+        return member.do(task);
+      },
+      close: async () => {},
     };
-    const together = await exploreWith(subject, late, quiet, 0);
-    t.deepEqual({ ...together, perSecond: 0 }, { ...alone, perSecond: 0 });
+    t.deepEqual(timeless(await exploreWith(late, of, options)), timeless(one));
   });
 }
 
-test.serial("a small search is complete, and says at which bound", (t) => {
-  const of = (preemptions: number | null): ExploreResult =>
-    explore(MACHINE, LOST, { state: "v1:0", strategy: "dpor", preemptions, kcsan: false });
-  const [none, one, all] = [of(0), of(1), of(null)];
+const QUIET = { mode: { faults: 0, kcsan: false } };
+test.serial("a small search is complete, and says at which bound", async (t) => {
+  const of = (preemptions: number | null): Promise<ExploreResult> =>
+    explore(subjectOf(MACHINE, LOST, QUIET), { strategy: "dpor", preemptions });
+  const [none, one, all] = [await of(0), await of(1), await of(null)];
   t.like(none, { complete: true, bound: 0, covered: 1, findings: { length: 0 } });
   t.like(one, { complete: true, bound: 1, covered: 1, findings: { length: 1 } });
   t.like(all, { complete: true, bound: null, covered: 1 });
-  const cut = explore(MACHINE, LOST, { state: "v1:0", strategy: "dpor", executions: 3, kcsan: false });
+  const cut = await explore(subjectOf(MACHINE, LOST, QUIET), { strategy: "dpor", executions: 3 });
   t.like(cut, { complete: false, why: "executions", executions: 3 });
   t.true((cut.covered ?? 1) < 1);
 });
 
-test.serial("the parts of a fleet find together what one finds alone", (t) => {
-  const options = { state: "v1:0", strategy: "dpor", preemptions: 1 } as const;
-  const whole = explore(MACHINE, LOST, options);
-  const parts = [0, 1, 2].map((index) => explore(MACHINE, LOST, { ...options, shard: { index, of: 3 } }));
-  t.true(parts.every((part) => part.complete));
+test.serial("the parts of a fleet find together what one finds alone", async (t) => {
+  const options = { strategy: "dpor", preemptions: 1 } as const;
+  const part = (index: number, of: number): Promise<ExploreResult> =>
+    explore(subjectOf(MACHINE, LOST), { ...options, shard: { index, of } });
+  const whole = await explore(subjectOf(MACHINE, LOST), options);
+  const parts = [await part(0, 3), await part(1, 3), await part(2, 3)];
+  t.true(parts.every(({ complete }) => complete));
   const titles = (of: readonly ExploreResult[]): string[] =>
-    [...new Set(of.flatMap((r) => r.findings.map((f) => f.title)))].sort();
+    [...new Set(of.flatMap((r) => r.findings.map(({ finding }) => finding.title)))].sort();
   t.deepEqual(titles(parts), titles([whole]));
 });
 
@@ -240,18 +249,137 @@ const ENDLESS: Readonly<Record<string, () => Sleeps>> = {
   },
 };
 for (const [what, body] of Object.entries(ENDLESS)) {
-  test.serial(`a scenario that ${what} is cut and reported`, (t) => {
+  test.serial(`a scenario that ${what} is cut and reported`, async (t) => {
     const scenario = { ...LOST, run: () => void spawn("bad", body()) };
-    const result = explore(MACHINE, scenario, { state: "v1:0", strategy: "dpor", maxSteps: 500 });
+    const result = await explore(subjectOf(MACHINE, scenario, { maxSteps: 500 }), { strategy: "dpor" });
     const title = what === "throws" ? "RangeError: a mistake of the scenario" : "endless";
     t.deepEqual(
-      result.findings.map((f) => f.title),
+      result.findings.map(({ finding }) => finding.title),
       [title],
     );
     t.false(result.complete);
     t.true(result.cut > 0);
   });
 }
+
+/** What each scenario of test/klab/endless/ comes to, in threads that may take so much. */
+const LIMITS = { seconds: 5, megabytes: 300 };
+const ENDS: Readonly<Record<string, string>> = {
+  loops: "endless",
+  allocates: "endless",
+  throws: "RangeError: a mistake of the scenario",
+  "loops-alone": "the run did not end within 5 seconds",
+  hoards: "the run took more than 300 megabytes",
+};
+test.serial("klab explore and klab bugs stay up whatever a scenario does, and tell of it", async (t) => {
+  t.timeout(110_000);
+  const { name, dir } = await stateOf("base");
+  const state = { name, dir };
+  const crew = threads(2, LIMITS, resolve(ROOT, "test/klab/endless"));
+  try {
+    const told: FoundRecord[] = [];
+    const options = { state, scenarios: Object.keys(ENDS), seed: 1, maxSteps: 500, catalogue: [], explained: [] };
+    const limits = { executions: 5, seconds: null, onFound: (r: FoundRecord) => void told.push(r) };
+    const hunted = await huntState(crew, "0123456789ab", options, limits);
+    t.is(hunted.executions, 5);
+    // Two that are endless are one finding.
+    const { allocates: _, ...once } = ENDS;
+    t.deepEqual(Object.fromEntries(told.map(({ scenario, title }) => [scenario, title])), once);
+    t.true(told.every(({ token }) => readToken(token).decisions.length === 0));
+
+    for (const scenario of ["loops", "throws", "loops-alone"]) {
+      const of = { state, scenario, mode: { faults: 0, kcsan: true }, maxSteps: 500 };
+      const { findings, complete, cut } = await exploreWith(crew, of, { strategy: "dpor", executions: 3 });
+      t.deepEqual(
+        findings.map(({ finding }) => finding.title),
+        [ENDS[scenario]],
+      );
+      t.false(complete);
+      t.is(cut, 1);
+    }
+  } finally {
+    await crew.close();
+  }
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly out: string;
+  readonly err: string;
+}
+/** A process of its own that gets Ctrl-C each time that it has written what is waited for. */
+function interrupted(args: readonly string[], waits: readonly (readonly ["out" | "err", RegExp])[]): Promise<Ended> {
+  return new Promise((done, failed) => {
+    const child = spawnProcess(process.execPath, [...args], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+    const text = { out: "", err: "" };
+    let sent = 0;
+    const hear = (from: "out" | "err") => (chunk: string) => {
+      text[from] += chunk;
+      const [where, what] = waits[sent] ?? [];
+      if (!where || !what?.test(text[where])) return;
+      sent++;
+      child.kill("SIGINT");
+    };
+    child.stdout.setEncoding("utf8").on("data", hear("out"));
+    child.stderr.setEncoding("utf8").on("data", hear("err"));
+    child.once("error", failed);
+    child.once("close", (code, signal) => done({ code, signal, ...text }));
+  });
+}
+const KLAB = resolve(ROOT, "tools/klab/bin.mjs");
+const ENDING = "klab: ending; Ctrl-C again ends at once\n";
+
+test.serial("Ctrl-C: klab explore prints what it found until then, and how far it came", async (t) => {
+  const args = ["explore", "interrupt-no-mdev", "--state", "v1:2", "--preemptions", "all", "--workers", "2"];
+  const { code, signal, out, err } = await interrupted([KLAB, ...args], [["out", /k2~/]]);
+  t.is(signal, null);
+  t.is(code, 1);
+  t.is(err, ENDING);
+  t.regex(out, /^ {2}k2~\S+$/m);
+  t.regex(out, /\nstopped by hand: \d+ executions?, [1-9]\d* found, estimated .* covered; nothing proved\n$/);
+});
+
+test.serial("Ctrl-C: klab bugs prints its table, and what it had not searched to the end", async (t) => {
+  const { code, signal, out, err } = await interrupted(
+    [KLAB, "bugs", "v2", "--executions", "40", "--workers", "1"],
+    [["out", /^v2:1 S03, after [\d.]+ s: BUG: KASAN/m]],
+  );
+  t.is(signal, null);
+  t.is(err, ENDING);
+  // S03 of the state that it was at is found, so nothing is missed; but that some things are not explained may be.
+  t.is(code, /; 0 missed, 0 unexpected, 0 not explained/.test(out) ? 130 : 1);
+  t.regex(out, /^fault +v2:0 +v2:1/m);
+  t.regex(out, /^S03 +· +[\d.]+s +\? /m);
+  t.regex(out, /^S03 v2:1: \d switches, \d failures or events; k2~/m);
+  t.regex(
+    out,
+    /\nstopped by hand after \d+ executions, .* 0 missed, .*; not searched to the end: .*v2:1, v2:2, .*v2:7\n$/,
+  );
+});
+
+test.serial("Ctrl-C: a search that found nothing ends with 130; the second Ctrl-C ends at once", async (t) => {
+  const wait = `
+    import { register } from "tsx/esm/api";
+    register();
+    const { INTERRUPTED, interruptible } = await import(${JSON.stringify(resolve(ROOT, "tools/klab/interrupt.ts"))});
+    const { Terminal } = await import(${JSON.stringify(resolve(ROOT, "tools/klab/terminal.ts"))});
+    const alive = setInterval(() => {}, 1000);
+    await interruptible(new Terminal(false), (stop) => {
+      process.stdout.write("begun\\n");
+      return process.argv.includes("--ends") ? new Promise((end) => stop.addEventListener("abort", end)) : new Promise(() => {});
+    });
+    clearInterval(alive);
+    process.exitCode = INTERRUPTED;`;
+  const run = ["--input-type=module", "--eval", wait, "--"];
+  const once = await interrupted([...run, "--ends"], [["out", /begun/]]);
+  t.like(once, { code: 130, signal: null, out: "begun\n", err: ENDING });
+  const twice = await interrupted(run, [
+    ["out", /begun/],
+    ["err", /again/],
+  ]);
+  t.like(twice, { code: null, signal: "SIGINT", out: "begun\n", err: ENDING });
+});
 
 /** Random executions, each again from its token: log, events and results must be the same, byte for byte. */
 test.serial("tokens of 100 random executions replay exactly", (t) => {

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { InputError } from "../errors.ts";
-import type { Finding } from "./finding.ts";
+import type { Finding } from "../explore/finding.ts";
 import { EXPECTED } from "../paths.ts";
 
 /** How a fault is recognised. What is left out does not matter; the rest are regular expressions. */
@@ -45,12 +45,21 @@ export function expectedIn({ states }: Explained, state: string): boolean {
   return states.some((spec) => covers(spec, state));
 }
 
-function fits(pattern: string | undefined, text: string): boolean {
-  return pattern === undefined || new RegExp(pattern, "m").test(text);
+/** The same few patterns are tried on everything that is found. */
+const compiled = new Map<string, RegExp>();
+function pattern(source: string, flags = ""): RegExp {
+  const key = `${flags}/${source}`;
+  let known = compiled.get(key);
+  if (!known) compiled.set(key, (known = new RegExp(source, flags)));
+  return known;
+}
+
+function fits(source: string | undefined, text: string): boolean {
+  return source === undefined || pattern(source, "m").test(text);
 }
 function placesFit(patterns: readonly string[] | undefined, places: readonly [string, string]): boolean {
   if (!patterns) return true;
-  const [one, two] = patterns.map((p) => new RegExp(`^(?:${p})(?: \\[\\w+\\])?$`));
+  const [one, two] = patterns.map((p) => pattern(`^(?:${p})(?: \\[\\w+\\])?$`));
   if (!one) return true;
   if (!two) return places.some((p) => one.test(p));
   return (one.test(places[0]) && two.test(places[1])) || (one.test(places[1]) && two.test(places[0]));
@@ -60,7 +69,7 @@ function signFits(sign: Sign, { checker, title, text, object, places, injected }
     return false;
   if (sign.fault === null && injected.length > 0) return false;
   const { fault } = sign;
-  if (typeof fault === "string" && !injected.some((i) => new RegExp(fault).test(i.stack.join("\n")))) return false;
+  if (typeof fault === "string" && !injected.some((i) => pattern(fault).test(i.stack.join("\n")))) return false;
   return placesFit(sign.places, places);
 }
 export function recognises({ seen }: Explained, finding: Finding): boolean {

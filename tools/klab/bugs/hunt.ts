@@ -1,168 +1,140 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** The search of one state: plans are run, what is found is told apart, explained, and made small. */
-import { replay_schedule } from "../../../kernel/explore/replay.ts";
-import { type Choice, execute, type Execution, KindwiseReplay } from "./execution.ts";
-import { type Finding, findingsOf, keyOf, keyWithFaults } from "./finding.ts";
-import { shrink, type Size, sizeOf } from "./shrink.ts";
-import type { Mode } from "../explore/token.ts";
-import type { RunnableKernel, ScenarioFor } from "../scenario.ts";
+/** The search of one state for everything that its general scenarios come to, told apart by what explains it. */
+import type { Crew, SubjectName } from "../explore/crew.ts";
+import { drive, type Driven, type Job, type Searching } from "../explore/drive.ts";
+import { type Execution, MAX_STEPS } from "../explore/execution.ts";
+import { type Finding, type Found, keyOf, keyWithFaults } from "../explore/finding.ts";
+import { writeToken } from "../explore/token.ts";
+import { allScenarios, type Scenario } from "../scenario.ts";
 import { type Explained, explanationOf } from "./catalogue.ts";
-import { type Plan, plans, type Quiet } from "./plans.ts";
-
-/** A finding with the smallest run that shows it. */
-export interface Found {
-  readonly finding: Finding;
-  readonly scenario: string;
-  readonly mode: Mode;
-  readonly choices: readonly Choice[];
-  readonly size: Size;
-  /** What explains it, be it in this state or in another one. */
-  readonly explanation: string | null;
-  /** Executions until it was found, and runs of the machine in all until it was small. */
-  readonly executions: number;
-  readonly seconds: number;
-}
+import { type Quiet, tries, type Try } from "./plans.ts";
 
 /** Runs that making one finding small may take: what is in a catalogue is to be read by people. */
 const SHRINKING = { catalogued: 60, new: 16, race: 0, explained: 0 };
 
 export interface HuntOptions {
-  readonly state: string;
+  readonly state: SubjectName["state"];
+  /** Their ids. */
+  readonly scenarios: readonly string[];
   readonly seed: number;
+  /** Steps of the machine after which a run is cut. */
+  readonly maxSteps?: number;
   /** Faults of the series or canaries: each is made as small as can be. */
   readonly catalogue: readonly Explained[];
   /** Everything else that is known. */
   readonly explained: readonly Explained[];
-  /** Seconds since the search began; of the host, and only for telling. */
-  readonly clock: () => number;
 }
 
-/** Whose accesses a run is about, as far as data races go. */
-function membersOf({ result }: Execution): ReadonlySet<string> {
-  return new Set([...findingsOf(result).values()].filter((f) => f.checker === "kcsan").map((f) => f.object));
-}
-
-export class Hunt<K extends RunnableKernel> {
-  readonly #kernel: K;
-  readonly #scenarios: readonly ScenarioFor<K>[];
+export class Hunt implements Searching {
   readonly #options: HuntOptions;
   readonly #quiets: Quiet[] = [];
-  readonly #plans: Generator<Plan, never>;
-  readonly #found = new Map<string, Found>();
-  /** Keys of what needs no failure: it is no news when something else fails as well. */
-  readonly #unaided = new Set<string>();
-  /** How often each title came, without a look at the stacks. */
-  readonly #titles = new Map<string, number>();
-  executions = 0;
-  runs = 0;
-  /** What the tool itself could not deal with, by the scenario that it happened in. */
-  readonly broken: string[] = [];
+  readonly #tries: Generator<Try | null, never>;
+  readonly #isQuiet = new Set<number>();
 
-  constructor(kernel: K, scenarios: readonly ScenarioFor<K>[], options: HuntOptions) {
-    this.#kernel = kernel;
-    this.#scenarios = scenarios;
+  constructor(options: HuntOptions) {
     this.#options = options;
-    this.#plans = plans(scenarios.length, this.#quiets, options.seed);
+    this.#tries = tries(options.scenarios.length, this.#quiets, options.seed);
   }
 
-  get found(): readonly Found[] {
-    return [...this.#found.values()];
+  next(): Job | null {
+    const one = this.#tries.next().value;
+    if (!one) return null;
+    const { state, scenarios, maxSteps = MAX_STEPS } = this.#options;
+    if (one.quiet) this.#isQuiet.add(one.plan.nth);
+    const of = { state, scenario: scenarios[one.scenario] ?? "", mode: one.mode, maxSteps };
+    return { of, plan: one.plan, listed: one.quiet ? ["fault", "event"] : [] };
+  }
+  learn({ plan }: Job, { asked, questions }: Execution): void {
+    if (this.#isQuiet.has(plan.nth)) this.#quiets.push({ asked: Math.max(1, asked), questions });
   }
 
-  /** One execution, and making small what it found. @return what is new */
-  step(): readonly Found[] {
-    const plan = this.#plans.next().value;
-    const scenario = this.#scenarios[plan.scenario];
-    if (!scenario) return [];
-    this.executions++;
-    let seen: Execution;
-    try {
-      seen = this.#run(scenario, plan);
-    } catch (error) {
-      // A scenario that throws is cut here and told; the search goes on.
-      this.broken.push(`${scenario.id}: ${error instanceof Error ? error.message : String(error)}`);
-      if (plan.why === "quiet") this.#quiets.push({ asked: 1, questions: [] });
-      return [];
-    }
-    if (plan.why === "quiet") this.#quiets.push({ asked: seen.asked, questions: seen.questions });
-    const fresh: Found[] = [];
-    for (const [key, finding] of findingsOf(seen.result)) {
-      if (this.#isKnown(key, finding)) continue;
-      const found = this.#small(scenario, plan.mode, seen, finding);
-      if (this.#isKnown(keyOf(found.finding), found.finding)) continue;
-      this.#found.set(this.#nameOf(found.finding), found);
-      if (found.finding.injected.length === 0) this.#unaided.add(keyOf(found.finding));
-      fresh.push(found);
-    }
-    return fresh;
+  explanationOf(finding: Finding): Explained | null {
+    const { catalogue, explained, state } = this.#options;
+    return explanationOf([catalogue, explained], finding, state.name);
   }
   /** What is explained is told once for each explanation, whatever failed before; what is not, once for each failure. */
-  #nameOf(finding: Finding): string {
-    const { state, catalogue, explained } = this.#options;
-    const known = explanationOf([catalogue, explained], finding, state);
+  nameOf(finding: Finding): string {
+    const known = this.explanationOf(finding);
     return known ? `${keyOf(finding)}\0${known.id}` : keyWithFaults(finding);
   }
-  #isKnown(key: string, finding: Finding): boolean {
-    return this.#unaided.has(key) || this.#found.has(this.#nameOf(finding));
-  }
-
-  /** Without stacks, which cost most of the time; with them when there may be something to tell. */
-  #run(scenario: ScenarioFor<K>, plan: Plan): Execution {
-    const { state } = this.#options;
-    this.runs++;
-    const listed = plan.why === "quiet" ? (["fault", "event"] as const) : [];
-    const quick = execute(this.#kernel, scenario, state, plan.schedule, plan.mode, { stacks: false, listed });
-    if (!this.#isNews(quick)) return { ...quick, result: { ...quick.result, reports: [], outcome: "done", log: [] } };
-    this.runs++;
-    const again = new replay_schedule(quick.choices);
-    return execute(this.#kernel, scenario, state, again, plan.mode, { listed, kcsanStacksOf: membersOf(quick) });
-  }
-  /** The first time something comes, the second, the fourth, …: the same words may come from other places. */
-  #isNews({ result }: Execution): boolean {
-    let news = false;
-    for (const [, finding] of findingsOf(result)) {
-      const place = finding.injected.map((i) => i.stack.slice(0, 3).join("<")).join("|");
-      const key = `${finding.checker} ${finding.title} ${finding.object} ${place}`;
-      const times = (this.#titles.get(key) ?? 0) + 1;
-      this.#titles.set(key, times);
-      if ((times & (times - 1)) === 0) news = true;
-    }
-    return news;
-  }
-
-  #shrinking(finding: Finding, known: Explained | null): number {
+  shrinking(finding: Finding): number {
+    const known = this.explanationOf(finding);
     if (known && this.#options.catalogue.includes(known)) return SHRINKING.catalogued;
     // Races come in nearly every schedule, the quiet one included, and looking for them takes long.
     if (finding.checker === "kcsan") return SHRINKING.race;
     return known ? SHRINKING.explained : SHRINKING.new;
   }
-  #small(scenario: ScenarioFor<K>, mode: Mode, seen: Execution, finding: Finding): Found {
-    const { state, catalogue, explained, clock } = this.#options;
-    const key = keyOf(finding);
-    const seconds = clock();
-    let best: { finding: Finding; choices: readonly Choice[] } = { finding, choices: seen.choices };
-    const known = explanationOf([catalogue, explained], finding, state);
-    const runs = this.#shrinking(finding, known);
-    const kcsanStacksOf = new Set([finding.object]);
-    const again = (choices: readonly Choice[]): readonly Choice[] | null => {
-      this.runs++;
-      const run = execute(this.#kernel, scenario, state, new KindwiseReplay(choices), mode, { kcsanStacksOf });
-      const same = findingsOf(run.result).get(key);
-      if (!same) return null;
-      best = { finding: same, choices: run.choices };
-      return run.choices;
-    };
-    const choices = shrink(seen.choices, again, runs);
-    if (best.choices !== choices) again(choices);
+}
+
+export function isGeneral({ id }: { readonly id: string }): boolean {
+  return id.startsWith("general-");
+}
+export async function generalScenarios(): Promise<Scenario[]> {
+  return (await allScenarios()).filter(isGeneral);
+}
+
+/** A finding as the table and the document show it. */
+export interface FoundRecord {
+  readonly state: string;
+  readonly id: string | null;
+  readonly checker: string;
+  readonly title: string;
+  readonly text: string;
+  readonly object: string;
+  readonly places: readonly string[];
+  /** Stack of what failed before, innermost first. */
+  readonly fault: readonly string[] | null;
+  readonly scenario: string;
+  readonly token: string;
+  readonly switches: number;
+  readonly faults: number;
+  readonly executions: number;
+  readonly seconds: number;
+}
+
+export interface HuntLimits {
+  readonly executions: number;
+  /** null: as long as the executions take. */
+  readonly seconds: number | null;
+  readonly stop?: AbortSignal | undefined;
+  readonly onFound?: (record: FoundRecord) => void;
+  /** As soon as something is found. @id: what explains it */
+  readonly onNews?: (id: string | null, finding: Finding, seconds: number) => void;
+  readonly onStep?: () => void;
+}
+
+/** @source: fingerprint of the source, for the tokens @throws InputError if the state cannot be loaded */
+export function huntState(crew: Crew, source: string, options: HuntOptions, limits: HuntLimits): Promise<Driven> {
+  const hunt = new Hunt(options);
+  const { onFound, onNews, onStep, executions, seconds, stop } = limits;
+  const record = ({ finding, scenario, mode, decisions, size, executions, seconds }: Found): FoundRecord => {
+    const { checker, title, text, object, places, injected } = finding;
+    const state = options.state.name;
     return {
-      finding: best.finding,
-      scenario: scenario.id,
-      mode,
-      choices: best.choices,
-      size: sizeOf(best.choices),
-      explanation: explanationOf([catalogue, explained], best.finding, state)?.id ?? null,
-      executions: this.executions,
-      seconds,
+      state,
+      id: hunt.explanationOf(finding)?.id ?? null,
+      checker,
+      title,
+      text,
+      object,
+      places: places.filter((p) => p !== ""),
+      fault: injected[0]?.stack ?? null,
+      scenario,
+      token: writeToken({ scenario, state, source, mode, decisions }),
+      switches: size.switches,
+      faults: size.faults,
+      executions,
+      seconds: Math.round(seconds * 10) / 10,
     };
-  }
+  };
+  return drive(crew, hunt, {
+    executions,
+    seconds: seconds ?? undefined,
+    stop,
+    // Making small takes its part of the time, if there is only so much.
+    smallFirst: seconds !== null,
+    onFound: (found) => onFound?.(record(found)),
+    onNews: (finding, after) => onNews?.(hunt.explanationOf(finding)?.id ?? null, finding, after),
+    onStep,
+  });
 }

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * What `klab bugs` tries in a state, in this order: each scenario quietly, and with data races looked for; a few mixtures; each
- * thing that may fail or happen, alone; and then mixtures at random, from a seed.
+ * What `klab bugs` tries in a state: each scenario quietly; then, in turns, each thing that may fail in a driver, each thing that may happen,
+ * and mixtures at random, from a seed; then what may fail elsewhere.
  */
-import { pct_schedule } from "../../../kernel/explore/pct.ts";
-import { prng, random_schedule } from "../../../kernel/explore/random.ts";
-import { replay_schedule } from "../../../kernel/explore/replay.ts";
-import type { decision_kind, schedule } from "../../../kernel/sched/decide.ts";
+import { prng } from "../../../kernel/explore/random.ts";
+import type { plan } from "../../../kernel/explore/strategy.ts";
+import type { Question } from "../explore/execution.ts";
 import type { Mode } from "../explore/token.ts";
-import type { Question } from "./execution.ts";
 
 /** An execution to be done. */
-export interface Plan {
+export interface Try {
   /** Index of the scenario. */
   readonly scenario: number;
-  readonly schedule: schedule;
   readonly mode: Mode;
-  readonly why: "quiet" | "single" | "walk";
+  readonly plan: plan;
+  /** The quiet run, whose questions say what else there is to try. */
+  readonly quiet: boolean;
 }
 /** What the quiet run of a scenario asked. */
 export interface Quiet {
@@ -24,8 +23,8 @@ export interface Quiet {
   readonly questions: readonly Question[];
 }
 
-/** Mixtures of each scenario before anything else: much comes with the first change of order. */
-const EARLY = 3;
+/** Mixtures of each scenario before data races are looked for. */
+const EARLY = 2;
 const QUIET_MODE: Mode = { faults: 1, kcsan: false };
 
 interface Single {
@@ -34,105 +33,124 @@ interface Single {
   readonly choice: number;
 }
 
-/**
- * Every answer but the quiet one, to every question of these kinds, one at a time. A failure in a driver that is a module comes
- * before one in the core, which has been tried for longer; and one at a place that was not seen before, before the next of its kind.
- */
-function singles(quiets: readonly Quiet[]): { readonly first: readonly Single[]; readonly later: readonly Single[] } {
+/** One of each list in turn. */
+function inTurn<T>(lists: readonly (readonly T[])[]): T[] {
+  const all: T[] = [];
+  for (let i = 0; lists.some((list) => i < list.length); i++)
+    for (const list of lists) if (i < list.length) all.push(list[i] as T);
+  return all;
+}
+
+function listed<T>(lists: Map<string, T[]>, name: string): T[] {
+  let list = lists.get(name);
+  if (!list) lists.set(name, (list = []));
+  return list;
+}
+
+/** The function of a driver that hears of a failure first; null if it is none of a module. */
+function driverOf(label: string): string | null {
+  return /(\S+ \[\w+\])/.exec(label)?.[1] ?? null;
+}
+
+/** Every answer but the quiet one, to every question about what may fail or happen, one at a time. */
+interface Singles {
+  /** In drivers, which are modules: a function of a driver in turn, and each place in it once. */
+  readonly drivers: readonly Single[];
+  /** What happens: each thing in turn, and of each one moment after the other. */
+  readonly events: readonly Single[];
+  /** Places in drivers once more in the longest scenario: what a failure leaves behind may show only when all is done once more. */
+  readonly longest: readonly Single[];
+  /** In the core, which has been tried for longer, and the second of a kind. */
+  readonly later: readonly Single[];
+}
+function singles(quiets: readonly Quiet[]): Singles {
   const seen = new Set<string>();
-  const [drivers, core, again, events, longest]: Single[][] = [[], [], [], [], []];
+  const drivers = new Map<string, Single[]>();
+  const events = new Map<string, Single[]>();
+  const [longest, core, again]: [Single[], Single[], Single[]] = [[], [], []];
   const most = Math.max(...quiets.map((q) => q.questions.length));
   for (const [scenario, { questions }] of quiets.entries()) {
     const before = new Set(seen);
     const tried = new Set<string>();
-    for (const { at, n, kind, label } of questions) {
-      if (kind === "fault") {
-        // In a driver the second of its kind may be another variable; elsewhere it is the same helper once more.
-        const driver = label.includes("]");
-        const first = !(driver ? before : seen).has(label);
-        // What a failure leaves behind may show only when all is done once more, as the longest scenario does.
-        const once = driver && questions.length === most && !tried.has(label);
-        tried.add(label);
-        const rank = first ? (driver ? drivers : core) : once ? longest : again;
-        seen.add(label);
-        rank?.push({ scenario, at, choice: 1 });
-      } else for (let choice = 1; choice < n; choice++) events?.push({ scenario, at, choice });
+    for (const { at, kind, labels } of questions) {
+      if (kind !== "fault") {
+        for (const [i, what] of labels.entries()) listed(events, what).push({ scenario, at, choice: i + 1 });
+        continue;
+      }
+      const [label = ""] = labels;
+      const one = { scenario, at, choice: 1 };
+      const driver = driverOf(label);
+      // In a driver the second of its kind may be another variable; elsewhere it is the same helper once more.
+      if (driver !== null && !before.has(label)) listed(drivers, driver).push(one);
+      else if (driver === null && !seen.has(label)) core.push(one);
+      else if (driver !== null && questions.length === most && !tried.has(label)) longest.push(one);
+      else again.push(one);
+      tried.add(label);
+      seen.add(label);
     }
   }
   return {
-    first: alternating(alternating(drivers ?? [], longest ?? []), events ?? []),
-    later: [...(core ?? []), ...(again ?? [])],
+    drivers: inTurn([...drivers.values()]),
+    events: inTurn([...events.values()]),
+    longest,
+    later: [...core, ...again],
   };
-}
-function alternating<T>(one: readonly T[], other: readonly T[]): T[] {
-  const all: T[] = [];
-  for (let i = 0; i < Math.max(one.length, other.length); i++)
-    all.push(...one.slice(i, i + 1), ...other.slice(i, i + 1));
-  return all;
-}
-
-/** Switches in one of several ways, events now and then, and perhaps one failure. */
-class Mixture implements schedule {
-  readonly interferes = true;
-  readonly #numbers: prng;
-  readonly #switching: schedule;
-  readonly #event: number;
-  /** Which of the calls that may fail does, or -1. */
-  readonly #failing: number;
-  #faults = 0;
-  constructor(seed: number, quiet: Quiet) {
-    const numbers = new prng(seed);
-    this.#numbers = numbers;
-    const way = numbers.below(4);
-    const inner = numbers.below(0x1_0000_0000);
-    this.#switching = way === 0 ? random_schedule(inner, { switch: 0.1 }) : pct_schedule(inner, 1 + way, quiet.asked);
-    this.#event = [0, 0.15, 0.15, 0.4][numbers.below(4)] ?? 0;
-    const faults = quiet.questions.filter((q) => q.kind === "fault").length;
-    this.#failing = numbers.chance(0.25) ? numbers.below(Math.max(1, faults)) : -1;
-  }
-  decide(kind: decision_kind, n: number, label: (i: number) => string): number {
-    switch (kind) {
-      case "fault":
-        return this.#faults++ === this.#failing ? 1 : 0;
-      case "event":
-      case "signal":
-        return this.#numbers.chance(this.#event) ? 1 + this.#numbers.below(n - 1) : 0;
-      default:
-        return this.#switching.decide(kind, n, label);
-    }
-  }
 }
 
 /**
- * The plans of one state, without end. What the quiet runs asked is known only when they are over: `quiets` is filled by
- * who runs the plans.
+ * The tries of one state, without end. What the quiet runs asked is known only when they are over: `quiets` is filled by
+ * who makes them, and null comes for as long as one that is needed is missing.
  */
-export function* plans(scenarios: number, quiets: readonly Quiet[], seed: number): Generator<Plan, never> {
-  for (let scenario = 0; scenario < scenarios; scenario++)
-    yield { scenario, schedule: new replay_schedule([]), mode: QUIET_MODE, why: "quiet" };
-  const single = ({ scenario, at, choice }: Single): Plan => ({
+export function* tries(scenarios: number, quiets: readonly Quiet[], seed: number): Generator<Try | null, never> {
+  let nth = 0;
+  const replay = (scenario: number, mode: Mode, decisions: readonly { at: number; choice: number }[]): Try => ({
     scenario,
-    schedule: new replay_schedule([{ at, choice }]),
-    mode: QUIET_MODE,
-    why: "single",
+    mode,
+    plan: { kind: "replay", nth: nth++, decisions },
+    quiet: false,
   });
+  for (let scenario = 0; scenario < scenarios; scenario++) yield { ...replay(scenario, QUIET_MODE, []), quiet: true };
+  while (quiets.length < scenarios) yield null;
+
   const seeds = new prng(seed);
-  const walk = (kcsan: boolean, scenario: number): Plan => ({
-    scenario,
-    schedule: new Mixture(seeds.below(0x1_0000_0000), quiets[scenario] ?? { asked: 1, questions: [] }),
-    mode: { faults: 1, kcsan },
-    why: "walk",
-  });
-  for (let scenario = 0; scenario < scenarios; scenario++)
-    yield { scenario, schedule: new replay_schedule([]), mode: { faults: 0, kcsan: true }, why: "single" };
-  for (let i = 0; i < EARLY * scenarios; i++) yield walk(i < scenarios, i % scenarios);
-  const { first, later } = singles(quiets);
-  let walked = 0;
-  for (const [i, one] of first.entries()) {
-    yield single(one);
-    if (i % 8 === 7) yield walk(true, walked++ % scenarios);
+  const lengths = quiets.map(({ asked, questions }) => ({
+    length: asked,
+    faults: questions.filter((q) => q.kind === "fault").length,
+  }));
+  const walk = (kcsan: boolean, scenario: number): Try => {
+    const { length, faults } = lengths[scenario] ?? { length: 1, faults: 0 };
+    const mixture = seeds.below(0x1_0000_0000);
+    return {
+      scenario,
+      mode: { faults: 1, kcsan },
+      plan: { kind: "mixture", nth: nth++, seed: mixture, length, faults },
+      quiet: false,
+    };
+  };
+  const single = ({ scenario, at, choice }: Single): Try => replay(scenario, QUIET_MODE, [{ at, choice }]);
+  const { drivers, events, longest, later } = singles(quiets);
+
+  let [walked, again] = [0, 0];
+  function* races(): Generator<Try, never> {
+    for (let scenario = 0; scenario < scenarios; scenario++) yield replay(scenario, { faults: 0, kcsan: true }, []);
+    for (;;) yield walk(true, walked++ % scenarios);
   }
-  for (const one of later) {
+  function* others(): Generator<Try, never> {
+    // Looking for data races takes three times as long, so what does without comes first.
+    for (let i = 0; i < EARLY * scenarios; i++) yield walk(false, i % scenarios);
+    const race = races();
+    for (;;) {
+      const one = longest[again++];
+      if (one) yield single(one);
+      yield race.next().value;
+    }
+  }
+  const more = others();
+  for (let [d, e] = [0, 0]; d < drivers.length || e < events.length;) {
+    for (const one of [drivers[d++], events[e++], events[e++]]) if (one) yield single(one);
+    yield more.next().value;
+  }
+  for (const one of [...longest.slice(again), ...later]) {
     yield single(one);
     // What takes two things at once is not to wait until every single one has been tried.
     yield walk(walked % 4 === 3, walked++ % scenarios);

@@ -3,10 +3,11 @@
 import { availableParallelism } from "node:os";
 import { canaryNames } from "../states/canaries.ts";
 import { type Explained, expectedIn, readCatalogue } from "../bugs/catalogue.ts";
-import { runJobs } from "../bugs/pool.ts";
-import type { FoundRecord, StateEnd, StateJob } from "../bugs/state-job.ts";
+import { type FoundRecord, generalScenarios, huntState } from "../bugs/hunt.ts";
 import { InputError } from "../errors.ts";
+import { threads } from "../explore/crew.ts";
 import { sourceOf } from "../explore/token.ts";
+import { INTERRUPTED, interruptible } from "../interrupt.ts";
 import type { Shell } from "../main.ts";
 import { type State, state as stateOf, statesOf } from "../states/index.ts";
 import { table, type Terminal } from "../terminal.ts";
@@ -31,6 +32,8 @@ interface Row {
   readonly expected: readonly string[];
   readonly found: Readonly<Record<string, Hit>>;
   readonly missed: readonly string[];
+  /** States whose search did not end by itself, and had not found it until then. */
+  readonly open: readonly string[];
   /** States that have the fault and cannot come to it, with what ends the machine before. */
   readonly masked: Readonly<Record<string, string>>;
   readonly unexpected: readonly string[];
@@ -67,10 +70,12 @@ function better(one: Hit | undefined, other: Hit): Hit {
   return smaller ? { ...other, executions: one.executions, seconds: one.seconds } : one;
 }
 
+/** @searched: states whose search ended by itself */
 export function rowsOf(
   catalogue: readonly Explained[],
   states: readonly string[],
   records: readonly FoundRecord[],
+  searched: readonly string[] = states,
 ): Row[] {
   return catalogue.map((known) => {
     const masked = Object.fromEntries(Object.entries(known.masked ?? {}).filter(([s]) => states.includes(s)));
@@ -79,13 +84,15 @@ export function rowsOf(
     for (const { id, state, token, executions, seconds, switches, faults } of records)
       if (id === known.id) found[state] = better(found[state], { token, executions, seconds, switches, faults });
     const visible = known.seen.length > 0;
+    const without = expected.filter((s) => !(s in found));
     return {
       id: known.id,
       what: known.what,
       visible,
       expected,
       found,
-      missed: expected.filter((s) => !(s in found)),
+      missed: without.filter((s) => searched.includes(s)),
+      open: without.filter((s) => !searched.includes(s)),
       masked,
       unexpected: Object.keys(found).filter((s) => !expected.includes(s)),
     };
@@ -117,6 +124,7 @@ function cell(row: Row, state: string): string {
   if (hit) return row.expected.includes(state) ? `${hit.seconds.toFixed(1)}s` : "UNEXPECTED";
   const before = row.masked[state];
   if (before !== undefined) return `(${before})`;
+  if (row.open.includes(state)) return "?";
   return row.expected.includes(state) ? (row.visible ? "missed" : "(silent)") : "·";
 }
 
@@ -176,52 +184,60 @@ async function work(terminal: Terminal, name: string, options: Options): Promise
   const catalogue = readCatalogue(catalogueName);
   const explained = readCatalogue("findings.json");
   const states = await statesOfName(name);
-  const jobs = states.map((state): StateJob => ({
-    state,
-    source: sourceOf(state.tree),
-    catalogue: catalogueName,
-    executions,
-    seconds,
-    seed,
-  }));
-
-  let stopped = false;
-  const stop = (): void => void (stopped = true);
-  process.once("SIGINT", stop);
-  const records: FoundRecord[] = [];
-  const progress = terminal.progress(seconds === null ? executions * jobs.length : Infinity);
-  let ends: (StateEnd | { readonly error: string })[];
-  try {
-    ends = await runJobs(jobs, workers, ({ state }) => ({
-      found: (record) => records.push(record),
-      progress: () => progress.step(`${state.name}, ${records.length} found`),
-      stopped: () => stopped,
-    }));
-  } finally {
-    process.off("SIGINT", stop);
-    progress.end();
-  }
+  const scenarios = (await generalScenarios()).map(({ id }) => id);
   const names = states.map((s) => s.name);
-  // In one order, whoever was faster.
-  records.sort((a, b) => names.indexOf(a.state) - names.indexOf(b.state) || a.executions - b.executions);
-  const rows = rowsOf(catalogue, names, records);
-  const others = othersOf(catalogue, explained, records);
-  print(terminal, rows, others, names);
+  const records: FoundRecord[] = [];
+  const searched: string[] = [];
   const broken: string[] = [];
   let total = 0;
-  for (const [i, end] of ends.entries()) {
-    if ("error" in end) broken.push(`${names[i] ?? "?"}: ${end.error}`);
-    else {
-      total += end.executions;
-      broken.push(...end.broken.map((what) => `${names[i] ?? "?"}: ${what}`));
+  const progress = terminal.progress(seconds === null ? executions * states.length : Infinity);
+  const stopped = await interruptible(terminal, async (stop) => {
+    const crew = threads(workers);
+    try {
+      for (const { name: of, dir, tree } of states) {
+        if (stop.aborted) break;
+        const options = { state: { name: of, dir }, scenarios, seed, catalogue, explained };
+        const told = new Set<string>();
+        try {
+          const { why, executions: made } = await huntState(crew, sourceOf(tree), options, {
+            executions,
+            seconds,
+            stop,
+            onFound: (record) => records.push(record),
+            onNews: (id, { title }, after) => {
+              // What is explained elsewhere need not be told at once, nor the same twice.
+              if ((id !== null && !catalogue.some((known) => known.id === id)) || told.has(id ?? title)) return;
+              told.add(id ?? title);
+              progress.end();
+              terminal.line(`${of} ${id ?? "not explained"}, after ${after.toFixed(1)} s: ${title}`);
+            },
+            onStep: () => progress.step(`${of}, ${told.size} found`),
+          });
+          total += made;
+          if (why !== "stopped") searched.push(of);
+        } catch (error) {
+          if (!(error instanceof InputError)) throw error;
+          broken.push(error.message);
+        }
+      }
+    } finally {
+      await crew.close();
+      progress.end();
     }
-  }
-  for (const what of new Set(broken)) terminal.note(what);
+    return stop.aborted;
+  });
+  terminal.line();
+  const rows = rowsOf(catalogue, names, records, searched);
+  const others = othersOf(catalogue, explained, records);
+  print(terminal, rows, others, names);
+  for (const what of broken) terminal.note(what);
   const missed = rows.filter((row) => row.visible).reduce((sum, row) => sum + row.missed.length, 0);
   const wrong = rows.reduce((sum, row) => sum + row.unexpected.length, 0);
   const unknown = others.filter((o) => o.id === null).length;
+  const unsearched = names.filter((n) => !searched.includes(n));
+  const rest = unsearched.length > 0 ? `; not searched to the end: ${unsearched.join(", ")}` : "";
   terminal.line(
-    `\n${stopped ? "stopped after" : "done:"} ${total} executions, seed ${seed}; ${missed} missed, ${wrong} unexpected, ${unknown} not explained`,
+    `\n${stopped ? "stopped by hand after" : "done:"} ${total} executions, seed ${seed}; ${missed} missed, ${wrong} unexpected, ${unknown} not explained${rest}`,
   );
   terminal.document({
     version: name,
@@ -232,7 +248,8 @@ async function work(terminal: Terminal, name: string, options: Options): Promise
     others,
     broken,
   });
-  return missed + wrong + unknown + broken.length > 0 ? 1 : 0;
+  if (missed + wrong + unknown + broken.length > 0) return 1;
+  return stopped ? INTERRUPTED : 0;
 }
 
 export function bugs({ program, does }: Shell): void {
@@ -243,7 +260,7 @@ export function bugs({ program, does }: Shell): void {
     .option("--executions <n>", `executions of each state (${EXECUTIONS})`)
     .option("--time <seconds>", "seconds for each state, instead of a number of executions")
     .option("--seed <n>", "of what is tried at random (1)")
-    .option("--workers <n>", "states searched at the same time (one for each core)")
+    .option("--workers <n>", "threads (default: all cores); changes nothing but the time it takes")
     .option("--json", "print one JSON document")
     .action((version: string, options: Options) => does(options, (terminal) => work(terminal, version, options)));
 }

@@ -3,15 +3,15 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { threads } from "../explore/crew.ts";
-import { MAX_STEPS } from "../explore/execute.ts";
+import { type Choice, MAX_STEPS } from "../explore/execution.ts";
 import { type ExploreResult, exploreWith, STRATEGIES, type Strategy } from "../explore/explore.ts";
 import type { Found } from "../explore/finding.ts";
 import { sourceOf, writeToken } from "../explore/token.ts";
 import { InputError, suggestion } from "../errors.ts";
+import { INTERRUPTED, interruptible } from "../interrupt.ts";
 import type { Shell } from "../main.ts";
 import { scenarioOf } from "../scenario.ts";
 import { state as stateOf } from "../states/index.ts";
-import { loadState } from "../states/load.ts";
 import type { Terminal } from "../terminal.ts";
 
 interface Options {
@@ -65,7 +65,6 @@ function percent(share: number): string {
 
 const WHY: Readonly<Record<ExploreResult["why"], string>> = {
   done: "",
-  enough: "",
   executions: "",
   time: ", the time being up",
   stopped: " by hand",
@@ -108,51 +107,43 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
   const source = sourceOf(state.tree);
   // A folder is named from where we are; the token may be used elsewhere.
   const place = state.version === null && state.name !== "base" ? resolve(state.name) : state.name;
-  const token = (decisions: Found["decisions"]): string =>
-    writeToken({
-      scenario: id,
-      state: place,
-      source,
-      mode: { faults, ...(faults > 0 && { outside: true }), kcsan },
-      decisions,
-    });
-
-  const subject = { kernel: await loadState(state), scenario, state: state.name, kcsan, faults, maxSteps: MAX_STEPS };
-  const assignment = { state: { name: state.name, dir: state.dir }, scenario: id, kcsan, faults, maxSteps: MAX_STEPS };
-  let stopped = false;
-  const stop = (): void => void (stopped = true);
-  process.once("SIGINT", stop);
-  const progress = terminal.progress(executions ?? 0);
-  let result: ExploreResult;
-  try {
-    result = await exploreWith(subject, () => (workers > 1 ? threads(workers - 1, assignment) : null), {
-      strategy,
-      preemptions,
-      faults,
-      seed,
-      ...(shard && { shard }),
-      ...(executions !== undefined && { executions }),
-      ...(seconds !== undefined && { seconds }),
-      stopped: () => stopped,
-      onFound: (found) => {
-        progress.end();
-        terminal.line(terminal.style("red", found.title));
-        const others = found.decisions.length - found.switches - found.faults;
-        const more = others > 0 ? `, ${plural(others, "other decision")}` : "";
-        terminal.line(
-          `  in execution ${found.executions}; ${plural(found.switches, "switch", "switches")}, ${plural(found.faults, "fault")}${more}; klab replay`,
-        );
-        terminal.line(`  ${token(found.decisions)}`);
-      },
-      onStep: (n, found, covered) => {
-        const estimate = covered === null ? "" : `, about ${percent(covered)} covered`;
-        progress.step(`${plural(n, "execution")}, ${found} found${estimate}`);
-      },
-    });
-  } finally {
-    process.off("SIGINT", stop);
+  const mode = { faults, ...(faults > 0 && { outside: true }), kcsan };
+  const token = (decisions: readonly Choice[]): string =>
+    writeToken({ scenario: id, state: place, source, mode, decisions });
+  const of = { state: { name: state.name, dir: state.dir }, scenario: id, mode, maxSteps: MAX_STEPS };
+  const progress = terminal.progress(executions ?? Infinity);
+  const show = ({ finding, decisions, size, executions: n }: Found): void => {
     progress.end();
-  }
+    terminal.line(terminal.style("red", finding.title));
+    const others = size.decisions - size.switches - size.faults;
+    const more = others > 0 ? `, ${plural(others, "other decision")}` : "";
+    terminal.line(
+      `  in execution ${n}; ${plural(size.switches, "switch", "switches")}, ${plural(size.faults, "fault")}${more}; klab replay`,
+    );
+    terminal.line(`  ${token(decisions)}`);
+  };
+  const result = await interruptible(terminal, async (stop) => {
+    const crew = threads(workers);
+    try {
+      return await exploreWith(crew, of, {
+        strategy,
+        preemptions,
+        seed,
+        shard,
+        executions,
+        seconds,
+        stop,
+        onFound: show,
+        onStep: (n, found, covered) => {
+          const estimate = covered === null ? "" : `, about ${percent(covered)} covered`;
+          progress.step(`${plural(n, "execution")}, ${found} found${estimate}`);
+        },
+      });
+    } finally {
+      await crew.close();
+      progress.end();
+    }
+  });
   const part = shard ? `part ${shard.index + 1} of ${shard.of}, ` : "";
   terminal.line(`${plural(result.runs, "run")} with those that made findings small, ${result.perSecond} a second`);
   terminal.line(lastWord(result, preemptions, part));
@@ -164,9 +155,18 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
     cut: result.cut,
     stopped: result.why === "done" ? null : result.why,
     per_second: result.perSecond,
-    findings: result.findings.map(({ decisions, ...found }) => ({ ...found, token: token(decisions) })),
+    findings: result.findings.map(({ finding: { checker, title, text }, decisions, size, executions: n }) => ({
+      checker,
+      title,
+      text,
+      switches: size.switches,
+      faults: size.faults,
+      executions: n,
+      token: token(decisions),
+    })),
   });
-  return result.findings.length > 0 ? 1 : 0;
+  if (result.findings.length > 0) return 1;
+  return result.why === "stopped" ? INTERRUPTED : 0;
 }
 
 export function explore({ program, does }: Shell): void {

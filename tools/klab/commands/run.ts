@@ -3,7 +3,7 @@
 import { replay_schedule } from "../../../kernel/explore/replay.ts";
 import { shows, stoppedBefore } from "../bisect.ts";
 import { InputError } from "../errors.ts";
-import { MAX_STEPS } from "../explore/execute.ts";
+import { MAX_STEPS } from "../explore/execution.ts";
 import { readToken, sourceOf, type Token } from "../explore/token.ts";
 import { story } from "../explore/story.ts";
 import { plain } from "../json.ts";

@@ -2,11 +2,10 @@
 /** The run of a token told from the beginning: what each task did, what was decided, and from when on the end was settled. */
 import { type decision, replay_schedule } from "../../../kernel/explore/replay.ts";
 import type { decision_kind, schedule } from "../../../kernel/sched/decide.ts";
-import { execute } from "../bugs/execution.ts";
-import { type Finding, findingsOf, keyOf } from "../bugs/finding.ts";
 import { type KernelEvent, type RunnableKernel, runScenario, type ScenarioFor } from "../scenario.ts";
 import { columns, type Entry } from "./columns.ts";
-import { MAX_STEPS } from "./execute.ts";
+import { execute, MAX_STEPS } from "./execution.ts";
+import { type Finding, keyOf } from "./finding.ts";
 import type { Mode } from "./token.ts";
 
 /** Replays and says in words what was decided otherwise than the quiet way. */
@@ -80,9 +79,12 @@ export interface Told {
   readonly decisions: readonly decision[];
 }
 
-function firstFinding(told: Told, decisions: readonly decision[]): ReadonlyMap<string, Finding> {
-  const scenario = told.scenario as ScenarioFor<RunnableKernel>;
-  return findingsOf(execute(told.kernel, scenario, told.state, new replay_schedule(decisions), told.mode).result);
+function findingsWith(
+  { kernel, scenario, state, mode }: Told,
+  decisions: readonly decision[],
+): ReadonlyMap<string, Finding> {
+  const subject = { kernel, scenario: scenario as ScenarioFor<RunnableKernel>, state, mode, maxSteps: MAX_STEPS };
+  return execute(subject, new replay_schedule(decisions)).reports;
 }
 
 /**
@@ -92,13 +94,13 @@ function firstFinding(told: Told, decisions: readonly decision[]): ReadonlyMap<s
 export function settledAfter(told: Told, finding: Finding): number {
   const key = keyOf(finding);
   let n = told.decisions.length;
-  while (n > 0 && firstFinding(told, told.decisions.slice(0, n - 1)).has(key)) n--;
+  while (n > 0 && findingsWith(told, told.decisions.slice(0, n - 1)).has(key)) n--;
   return n;
 }
 
 /** @width: characters of a line @return lines; nothing of a run without a finding is called settled */
 export function story(told: Told, width: number): string[] {
-  const [finding] = firstFinding(told, told.decisions).values();
+  const [finding] = findingsWith(told, told.decisions).values();
   const settled = finding ? settledAfter(told, finding) : -1;
   const about = new Set(finding?.text.split("\n").map((line) => line.trim()));
   const entries: Entry[] = [];

@@ -6,20 +6,30 @@ import { register } from "tsx/esm/api";
 register();
 
 const { Member } = await import("./crew.ts");
+const { FlightRecorder } = await import("./flight.ts");
+const { InputError } = await import("../errors.ts");
 const { scenarioOf } = await import("../scenario.ts");
 const { loadState } = await import("../states/load.ts");
 
-const { state, scenario, ...how } = workerData;
-let member = null;
-async function begin() {
-  const kernel = await loadState(state);
-  return new Member({ kernel, scenario: await scenarioOf(scenario), state: state.name, ...how });
+const scenarios = new Map();
+function scenario(id) {
+  if (!scenarios.has(id)) scenarios.set(id, scenarioOf(id, workerData.scenarios));
+  return scenarios.get(id);
 }
-parentPort.on("message", async (task) => {
-  try {
-    member ??= begin();
-    parentPort.postMessage({ done: (await member).do(task) });
-  } catch (error) {
-    parentPort.postMessage({ error: error instanceof Error ? error.message : String(error) });
-  }
+async function find({ state, scenario: id, mode, maxSteps }) {
+  return { kernel: await loadState(state), scenario: await scenario(id), state: state.name, mode, maxSteps };
+}
+const member = new Member(find, () => parentPort.postMessage({ begun: true }), new FlightRecorder(workerData.flight));
+
+// One after the other: whoever asked counts the answers.
+let before = Promise.resolve();
+parentPort.on("message", (task) => {
+  before = before.then(async () => {
+    try {
+      parentPort.postMessage({ done: await member.do(task) });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      parentPort.postMessage({ error: message, input: error instanceof InputError });
+    }
+  });
 });
