@@ -120,6 +120,8 @@ function heapUsed(): number {
 for (let slice = 1; slice <= SLICES; slice++)
   test.serial(`boots in one process: ${slice * BOOTS} of ${SLICES * BOOTS}`, (t) => {
     if (slice === 1) {
+      // Statics are made when they are looked at; in the first boot of a process all are.
+      boot();
       boot();
       flat.fresh = statics();
     }
