@@ -1,32 +1,80 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** State that lives as long as one boot of the machine. */
-import { object_ids } from "./lib/struct.ts";
+import { access, build_in, object_ids } from "./lib/struct.ts";
+import { STATIC_MEMORY } from "./mm/object.ts";
 import { footprint, part_of, place } from "./sched/footprint.ts";
 
 /** Something that is put back to its first value. */
 export interface statics {
   reset(): void;
+  /** Whether they have been looked at since: until then they are as the linker laid them out, and hold nothing. */
+  readonly made: boolean;
   /** What they are kept in: where the leak checker begins. */
   readonly state: object;
 }
 
 const vmlinux: statics[] = [];
 
+/** Numbers of objects that one file's statics may take. */
+const IDS = 0x10000;
+/** The last number that was given out: a name for the places of statics, and one for each object that they are made with. */
+const numbers = { last: -IDS, first_id: -2 * IDS };
+
 /**
- * File-scope statics: one object whose members are made by `make`, at power-on and not before: while the files are still
+ * File-scope statics of one file. What `make` gives costs more than most of a short run, and a run looks at a few of all; so they are
+ * made when somebody first does. Nobody can tell: whoever looks is not seen making them, and the objects are numbered on their own.
+ */
+class static_data<T extends object> implements statics {
+  readonly state = {} as T; // whole from the first reset on, before which nothing of the kernel runs
+  made = false;
+  readonly #make: () => T;
+  readonly #watched: boolean;
+  readonly #first_id: number;
+  #fill: ((state: T, fresh: T) => void) | null = null;
+
+  constructor(make: () => T, watched: boolean) {
+    this.#make = make;
+    this.#watched = watched;
+    this.#first_id = numbers.first_id;
+    numbers.first_id -= IDS;
+  }
+  reset(): void {
+    this.made = false;
+    // Which members there are is known once they have been made.
+    if (!this.#fill) this.renew();
+  }
+  renew(): void {
+    const { armed } = access;
+    const { watcher } = footprint;
+    const { next } = object_ids;
+    access.armed = false;
+    footprint.watcher = null;
+    object_ids.next = this.#first_id;
+    try {
+      const fresh = build_in(STATIC_MEMORY, this.#make);
+      // What somebody stored before the first power-on would hide the accessors.
+      if (!this.#fill) for (const member of Object.keys(this.state)) Reflect.deleteProperty(this.state, member);
+      this.#fill ??= watch_members(this.state, Object.keys(fresh), this.#watched ? --numbers.last : null, this);
+      this.#fill(this.state, fresh);
+      this.made = true;
+    } finally {
+      access.armed = armed;
+      footprint.watcher = watcher;
+      object_ids.next = next;
+    }
+  }
+}
+
+/**
+ * File-scope statics: one object whose members are made by `make`, after power-on and not before: while the files are still
  * being evaluated, the classes that `make` needs may not exist yet. The object itself stays the same, so that it can
- * be held in a module constant. File scope only. @into: whose statics they are; vmlinux's if not given
+ * be held in a module constant. File scope only. @make: has no effect but what it returns. @into: whose statics they are;
+ * vmlinux's if not given
  */
 export function per_boot<T extends object>(make: () => T, into: statics[] = vmlinux): T {
-  const state = {} as T; // whole from the first reset on, before which nothing of the kernel runs
-  let fill: ((state: T, fresh: T) => void) | null = null;
-  const reset = (): void => {
-    const fresh = make();
-    fill ??= watch_members(state, Object.keys(fresh), --numbers.last);
-    fill(state, fresh);
-  };
-  into.push({ state, reset });
-  return state;
+  const data = new static_data(make, true);
+  into.push(data);
+  return data.state;
 }
 
 /**
@@ -34,12 +82,14 @@ export function per_boot<T extends object>(make: () => T, into: statics[] = vmli
  * allocator and of the checkers. They are in nobody's footprint.
  */
 export function per_boot_books<T extends object>(make: () => T): T {
-  const state = {} as T; // as above
-  const reset = (): void => {
-    Object.assign(state, make());
-  };
-  vmlinux.push({ state, reset });
-  return state;
+  const data = new static_data(make, false);
+  vmlinux.push(data);
+  return data.state;
+}
+
+/** Calls `reset` at each power-on, among the statics' resets. File scope only. */
+export function at_power_on(reset: () => void): void {
+  vmlinux.push({ reset, made: false, state: {} });
 }
 
 /**
@@ -48,12 +98,9 @@ export function per_boot_books<T extends object>(make: () => T): T {
  */
 export function shared<T extends object>(fresh: T): T {
   const state = {} as T; // filled at once
-  watch_members(state, Object.keys(fresh), object_ids.next++)(state, fresh);
+  watch_members(state, Object.keys(fresh), object_ids.next++, null)(state, fresh);
   return state;
 }
-
-/** Number of what was given out last: a name for its places. */
-const numbers = { last: 0 };
 
 /** A list or a table may change without its member being assigned: to read the member is as good as to write it. */
 function may_change(v: unknown): boolean {
@@ -64,30 +111,35 @@ function seen(id: number, part: number, value: unknown, write: boolean): void {
 }
 
 /**
- * Gives `state` accessors that tell the footprint, written out as source so that each is fast, as those of structs are.
+ * Gives `state` accessors, written out as source so that each is fast, as those of structs are.
+ * @id: by which they tell the footprint; null: they do not. @data: what makes the members when they are looked at; null: they are there
  * @return what stores fresh values
  */
 function watch_members<T extends object>(
   state: T,
   members: readonly string[],
-  id: number,
+  id: number | null,
+  data: static_data<T> | null,
 ): (state: T, fresh: T) => void {
   const name = (member: string): string => JSON.stringify(member);
   const slot = (member: string): string => JSON.stringify(`$_${member}`);
+  const ready = data ? "if (!data.made) data.renew(); " : "";
+  const tell = (part: number, value: string, write: boolean): string =>
+    id === null ? "" : `if (footprint.watcher !== null) seen(${id}, ${part}, ${value}, ${write}); `;
   const accessors = members.map((m) => {
     const [part, kept] = [part_of(m), `this[${slot(m)}]`];
     return (
-      `get ${name(m)}() { if (footprint.watcher !== null) seen(${id}, ${part}, ${kept}, false); return ${kept}; }, ` +
-      `set ${name(m)}(v) { if (footprint.watcher !== null) seen(${id}, ${part}, v, true); ${kept} = v; }`
+      `get ${name(m)}() { ${ready}${tell(part, kept, false)}return ${kept}; }, ` +
+      `set ${name(m)}(v) { ${ready}${tell(part, "v", true)}${kept} = v; }`
     );
   });
   const stores = members.map((m) => `state[${slot(m)}] = fresh[${name(m)}];`);
   const source = `return [{ ${accessors.join(", ")} }, (state, fresh) => { ${stores.join(" ")} }];`;
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- as in struct(): the text comes from member names only
-  const make = new Function("footprint", "seen", source) as (
+  const make = new Function("footprint", "seen", "data", source) as (
     ...args: unknown[]
   ) => [object, (state: T, fresh: T) => void];
-  const [prototype, fill] = make(footprint, seen);
+  const [prototype, fill] = make(footprint, seen, data);
   Object.setPrototypeOf(state, prototype);
   return fill;
 }
@@ -97,7 +149,7 @@ export function reset_statics(of: readonly statics[] = vmlinux): void {
   for (const state of of) state.reset();
 }
 
-/** The data sections, as a list of the objects that per_boot() gave out. */
+/** The data sections, as a list of the objects that per_boot() gave out and that may hold something. */
 export function data_sections(of: readonly statics[] = vmlinux): object[] {
-  return of.map((x) => x.state);
+  return of.filter((x) => x.made).map((x) => x.state);
 }

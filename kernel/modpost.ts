@@ -3,7 +3,7 @@
  * What Kbuild and modpost know: which module a file belongs to, what it exports, where it begins and ends.
  * Imports nothing that could import a driver back: files call kbuild() while the graph is still being evaluated.
  */
-import { per_boot as vmlinux_per_boot, reset_statics, type statics } from "./boot.ts";
+import { at_power_on, per_boot as vmlinux_per_boot, reset_statics, type statics } from "./boot.ts";
 import { module_of_file } from "./Kbuild.ts";
 import type { Sleeps } from "./sched/types.ts";
 
@@ -72,9 +72,8 @@ export function module_images(): ReadonlyMap<string, module> {
   return by_name;
 }
 // Power-on forgets which modules were loaded.
-vmlinux_per_boot(() => {
+at_power_on(() => {
   for (const m of by_name.values()) m.reset();
-  return {};
 });
 
 export interface kbuild_file {

@@ -2,8 +2,8 @@
 // custom: the lock validator
 import { debug_locks } from "../../kernel/locking/debug_locks.ts";
 import { type has_dep_map, held_locks, lockdep_is_held } from "../../kernel/locking/lockdep.ts";
-import { WARN_ON } from "../../kernel/panic.ts";
-import { current } from "../../kernel/sched/task.ts";
+import { WARN_ON, WARN_ON_ONCE } from "../../kernel/panic.ts";
+import { current, in_hardirq } from "../../kernel/sched/task.ts";
 
 export { debug_locks } from "../../kernel/locking/debug_locks.ts";
 export {
@@ -45,4 +45,25 @@ export function lockdep_assert_held_write(lock: has_dep_map): void {
 }
 export function lockdep_assert_held_read(lock: has_dep_map): void {
   WARN_ON(debug_locks.on && !held_as(lock, false));
+}
+export function lockdep_assert_held_once(lock: has_dep_map): void {
+  WARN_ON_ONCE(debug_locks.on && !lockdep_is_held(lock));
+}
+export function lockdep_assert_none_held_once(): void {
+  WARN_ON_ONCE(debug_locks.on && held_locks(current()).length > 0);
+}
+export function lockdep_assert_irqs_enabled(): void {
+  WARN_ON_ONCE(debug_locks.on && current().irqs_disabled);
+}
+export function lockdep_assert_irqs_disabled(): void {
+  WARN_ON_ONCE(debug_locks.on && !current().irqs_disabled);
+}
+export function lockdep_assert_in_irq(): void {
+  WARN_ON_ONCE(debug_locks.on && !in_hardirq());
+}
+export function lockdep_assert_preemption_enabled(): void {
+  WARN_ON_ONCE(debug_locks.on && !current().preemptible);
+}
+export function lockdep_assert_preemption_disabled(): void {
+  WARN_ON_ONCE(debug_locks.on && current().preemptible);
 }

@@ -13,6 +13,8 @@ export class rw_semaphore extends struct("rw_semaphore", {
   readers: int(),
   /** The first waiter has waited for too long: nobody else may take it before. */
   handoff: bool(),
+  /** Whoever held it last, or holds it, is a reader. */
+  reader_owned: bool(),
   wait_list: opaque((): rwsem_waiter[] => [], 16),
   /** Points to the semaphore itself once it is initialised. */
   magic: ptr<kobj_memory>(),

@@ -18,12 +18,6 @@ export interface request {
   readonly tasks: readonly number[];
 }
 
-interface place_history {
-  /** Last step that wrote, and last that read since, for each task that did; -1 if none. */
-  readonly writes: Int32Array;
-  readonly reads: Int32Array;
-}
-
 /** The order of the steps: a vector clock each, and who made whom able to go on. */
 export class step_order {
   readonly #steps: readonly step[];
@@ -34,7 +28,9 @@ export class step_order {
   readonly #clocks: Int32Array;
   /** Which of its task's steps a step is, from 1 on. */
   readonly #nth: Int32Array;
-  readonly #places = new Map<number, place_history>();
+  /** Where in `#history` the last steps lie that wrote a place, one for each task, and after them those that read it; -1: none. */
+  readonly #places = new Map<number, number>();
+  readonly #history: number[] = [];
   readonly #requests: request[] = [];
   readonly #bounded: boolean;
 
@@ -124,20 +120,22 @@ export class step_order {
   #conflicting(j: number, t: number, last: Int32Array, last_all: Int32Array): number[] {
     const now = this.#at(j);
     const n = this.#tasks;
+    const history = this.#history;
     const found = new Int32Array(now.all ? last : last_all);
     for (let k = now.begin; k < now.end; k++) {
       const place = this.#run.places[k] ?? 0;
       const write = this.#run.written[k] === true;
-      let history = this.#places.get(place);
-      if (!history) {
-        history = { writes: new Int32Array(n).fill(-1), reads: new Int32Array(n).fill(-1) };
-        this.#places.set(place, history);
+      let writes = this.#places.get(place);
+      if (writes === undefined) {
+        writes = history.length;
+        this.#places.set(place, writes);
+        for (let q = 0; q < 2 * n; q++) history.push(-1);
       } else
         for (let q = 0; q < n; q++) {
-          const seen = Math.max(history.writes[q] ?? -1, write ? (history.reads[q] ?? -1) : -1);
+          const seen = Math.max(history[writes + q] ?? -1, write ? (history[writes + n + q] ?? -1) : -1);
           if (seen > (found[q] ?? -1)) found[q] = seen;
         }
-      (write ? history.writes : history.reads)[t] = j;
+      history[write ? writes + t : writes + n + t] = j;
     }
     found[t] = -1;
     return [...found].filter((i) => i >= 0).sort((a, b) => b - a);

@@ -23,7 +23,7 @@ import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import { spin_lock, spin_lock_init, spin_unlock, spinlock_t } from "#linux/spinlock.ts";
 import { container_of } from "#linux/types.ts";
 import { per_boot } from "../boot.ts";
-import { zero_struct } from "../lib/struct.ts";
+import { zero_struct } from "../lib/struct_copy.ts";
 import { kbuild } from "../modpost.ts";
 import { WARN_ON } from "../panic.ts";
 import { either } from "../sched/either.ts";

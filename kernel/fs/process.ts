@@ -22,6 +22,7 @@ import { syscalls } from "./syscalls.ts";
 // What a process finds there when it starts.
 import "./console.ts";
 import "./debugfs.ts";
+import "../mm/kmemleak_debugfs.ts";
 import "./devtmpfs.ts";
 import "./mem.ts";
 import "./misc.ts";

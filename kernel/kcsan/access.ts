@@ -14,20 +14,52 @@ import { type context, current_context, kcsan, kcsan_forget_order, ordered_befor
 import { report_race, report_unordered_free } from "./report.ts";
 
 /** One access, as far as a report wants to know. */
-export interface memory_access {
+export class memory_access {
   readonly context: context;
   /** The context's own time. */
   readonly at: number;
-  readonly cpu: number;
+  readonly cpu = smp_processor_id();
   readonly write: boolean;
-  readonly marked: boolean;
+  readonly marked = marking.on;
   readonly stack: () => readonly stack_frame[];
   /** What was accessed, for the address. */
   readonly object: kobj_memory;
-  readonly offset: number;
-  readonly size: number;
+  /** The member, or that many bytes from a place on. */
+  readonly #what: string | range;
+  /** @above: its frame and those above it are the checker's */
+  constructor(
+    context: context,
+    object: kobj_memory,
+    what: string | range,
+    write: boolean,
+    above: (...args: never[]) => unknown,
+  ) {
+    this.context = context;
+    this.at = context.clock[context.id] ?? 0;
+    this.object = object;
+    this.#what = what;
+    this.write = write;
+    // The same bytes go by several names: of a member, of the struct that it lies in, of what a copy touches.
+    const kept = s.stacks_of === null || is_bytes(object) || s.stacks_of.has(this.name);
+    this.stack = kept ? capture_stack(STACK_DEPTH, above) : no_stack;
+  }
+  get offset(): number {
+    return this.#range.at;
+  }
+  get size(): number {
+    return this.#range.size;
+  }
   /** `struct foo.member`, or what the bytes belong to. */
-  readonly name: string;
+  get name(): string {
+    return name_of(this.object, typeof this.#what === "string" ? this.#what : "");
+  }
+  get #range(): range {
+    return typeof this.#what === "string" ? member_range(this.object, this.#what) : this.#what;
+  }
+}
+interface range {
+  readonly at: number;
+  readonly size: number;
 }
 
 /**
@@ -102,38 +134,32 @@ function name_of(object: kobj_memory, member: string): string {
 
 const no_stack = (): readonly stack_frame[] => [];
 
-/** Makes the record of an access when it is the first of its kind since the context's clock moved on. */
+/** Is made when it is the first of its kind since the context's clock moved on. */
 class pending_access {
   readonly context: context;
   readonly at: number;
   readonly write: boolean;
   readonly marked = marking.on;
   readonly object: kobj_memory;
-  /** Its frame and those above it are the checker's. */
-  readonly #above: (...args: never[]) => unknown;
-  readonly #where: () => { offset: number; size: number; name: string };
-  #made: memory_access | null = null;
+  readonly what: string | range;
+  readonly above: (...args: never[]) => unknown;
+  made: memory_access | null = null;
   constructor(
     context: context,
     object: kobj_memory,
+    what: string | range,
     write: boolean,
     above: (...args: never[]) => unknown,
-    where: () => { offset: number; size: number; name: string },
   ) {
     this.context = context;
-    this.at = context.clock.get(context.id) ?? 0;
+    this.at = context.clock[context.id] ?? 0;
     this.object = object;
+    this.what = what;
     this.write = write;
-    this.#above = above;
-    this.#where = where;
+    this.above = above;
   }
   get record(): memory_access {
-    const { context, at, write, marked, object } = this;
-    if (this.#made) return this.#made;
-    const where = this.#where();
-    const stack = s.stacks_of?.has(where.name) === false ? no_stack : capture_stack(STACK_DEPTH, this.#above);
-    const cpu = smp_processor_id();
-    return (this.#made = { context, at, write, marked, object, cpu, stack, ...where });
+    return (this.made ??= new memory_access(this.context, this.object, this.what, this.write, this.above));
   }
 }
 
@@ -145,22 +171,25 @@ function may_race(a: memory_access, b: pending_access): boolean {
   if (a.write && b.write) return !(a.marked && b.marked);
   return (a.write && !b.marked) || (b.write && !a.marked);
 }
+function same_kind(a: memory_access, now: pending_access): boolean {
+  return a.context === now.context && a.write === now.write && a.marked === now.marked;
+}
+/** Whoever is unordered with what is covered is unordered with what covers it as well. */
+function covered(a: memory_access, now: pending_access): boolean {
+  return same_kind(a, now) || (now.write && !now.marked && ordered_before(a.context.id, a.at, now.context));
+}
 
 function look(seen: memory_access[], now: pending_access): void {
-  const mine = (a: memory_access): boolean => a.context === now.context;
-  const same = (a: memory_access): boolean => mine(a) && a.write === now.write && a.marked === now.marked;
-  if (seen.some((a) => same(a) && a.at === now.at)) return;
+  for (const a of seen) if (a.at === now.at && same_kind(a, now)) return;
   for (const a of seen) {
-    if (mine(a) || !may_race(a, now)) continue;
+    if (a.context === now.context || !may_race(a, now)) continue;
     if (!ordered_before(a.context.id, a.at, now.context)) report_race(a, now.record);
   }
-  // Whoever is unordered with what is left out is unordered with this access as well.
-  const covers = (a: memory_access): boolean =>
-    same(a) || (now.write && !now.marked && ordered_before(a.context.id, a.at, now.context));
-  const kept = seen.filter((a) => !covers(a));
-  if (kept.length >= KEPT) kept.shift();
-  kept.push(now.record);
-  seen.splice(0, seen.length, ...kept);
+  let kept = 0;
+  for (const a of seen) if (!covered(a, now)) seen[kept++] = a;
+  seen.length = kept;
+  if (kept >= KEPT) seen.shift();
+  seen.push(now.record);
 }
 
 function visit(mem: mem_object, now: pending_access): void {
@@ -195,10 +224,7 @@ function check_member(object: kobj_memory, member: string, write: boolean): void
   if (!context) return;
   s.busy = true;
   try {
-    const now = new pending_access(context, object, write, access.check, () => {
-      const { at, size } = member_range(object, member);
-      return { offset: at, size, name: name_of(object, member) };
-    });
+    const now = new pending_access(context, object, member, write, access.check);
     visit(object.$mem, now);
     if (marking.off || member.startsWith("$") || member === "dep_map" || primitive(object)) return;
     if (is_bytes(object)) {
@@ -217,11 +243,7 @@ function check_range(object: kobj_memory, at: number, size: number, write: boole
   if (!context) return;
   s.busy = true;
   try {
-    const now = new pending_access(context, object, write, kasan_check_range, () => ({
-      offset: at,
-      size,
-      name: name_of(object, ""),
-    }));
+    const now = new pending_access(context, object, { at, size }, write, kasan_check_range);
     visit(object.$mem, now);
     if (!marking.off && is_bytes(object) && !of_hardware(object)) look_at_bytes(object, at, size, now);
   } finally {

@@ -6,8 +6,8 @@
  */
 import { sched, type task_struct } from "../sched/task.ts";
 
-/** How far each context had come, by its number. */
-export type vector_clock = Map<number, number>;
+/** How far each context had come, by its number; what is beyond the end has not begun. */
+export type vector_clock = number[];
 
 /** Something that runs code in an order of its own. */
 export interface context {
@@ -15,6 +15,9 @@ export interface context {
   readonly clock: vector_clock;
   /** "task 77", "interrupt": as a report names it. */
   readonly desc: string;
+  /** What it has interrupted, null for what a task does by itself; and the task's own, which is the last of these. */
+  readonly below: context | null;
+  readonly base: context;
 }
 
 /** What of an object the order goes through, where one object carries several: a semaphore's readers and its writers. */
@@ -24,56 +27,68 @@ export type channel = "main" | "readers" | "runs";
 export const kcsan = { on: false };
 
 const empty_books = () => ({
-  next_id: 1,
-  /** Contexts of each task: its own, and those that have interrupted it, innermost last. */
-  contexts: new WeakMap<task_struct, context[]>(),
+  next_id: 0,
   channels: {
     main: new WeakMap<object, vector_clock>(),
     readers: new WeakMap<object, vector_clock>(),
     runs: new WeakMap<object, vector_clock>(),
   },
   /** What is before everything that begins from outside: power-on, and what had ended when nobody was left. */
-  outside: new Map<number, number>(),
-  ended: new Map<number, number>(),
+  outside: [] as vector_clock,
+  ended: [] as vector_clock,
 });
 /** Made when the checker is switched on, and not at each power-on: making weak maps takes long. */
 let s = empty_books();
 export function kcsan_forget_order(): void {
   s = empty_books();
+  for (const t of sched.tasks) t.kcsan_ctx = null;
+  for (const { idle } of sched.cpus) if (idle) idle.kcsan_ctx = null;
 }
 
-function join(into: vector_clock, from: vector_clock | undefined): void {
-  if (!from) return;
-  for (const [id, at] of from) if (at > (into.get(id) ?? 0)) into.set(id, at);
+function join(into: vector_clock, from: vector_clock): void {
+  const both = Math.min(into.length, from.length);
+  for (let id = 0; id < both; id++) {
+    const at = from[id]!; // inside both
+    if (at > into[id]!) into[id] = at;
+  }
+  for (let id = both; id < from.length; id++) into.push(from[id]!);
 }
 
-function new_context(desc: string, after: vector_clock): context {
-  const id = s.next_id++;
-  const clock = new Map(after);
-  clock.set(id, 1);
-  return { id, clock, desc };
+class running_context implements context {
+  readonly id: number;
+  readonly clock: vector_clock;
+  readonly desc: string;
+  readonly below: context | null;
+  readonly base: context;
+  constructor(desc: string, after: vector_clock, below: context | null) {
+    this.id = s.next_id++;
+    this.clock = after.slice();
+    while (this.clock.length < this.id) this.clock.push(0);
+    this.clock.push(1);
+    this.desc = desc;
+    this.below = below;
+    this.base = below?.base ?? this;
+  }
 }
 
-function stack_of(t: task_struct): context[] {
-  let stack = s.contexts.get(t);
-  if (!stack) s.contexts.set(t, (stack = [new_context(`task ${t.pid}`, s.outside)]));
-  return stack;
+function context_of(t: task_struct): context {
+  return (t.kcsan_ctx ??= new running_context(`task ${t.pid}`, s.outside, null));
 }
 
 /** The context that runs now; null from outside the machine, which nobody races with. */
 export function current_context(): context | null {
   const t = sched.current;
-  return t ? (stack_of(t).at(-1) ?? null) : null;
+  return t ? context_of(t) : null;
 }
 
 /** From here on the context's accesses are no longer before what took its clock. */
 function step(c: context): void {
-  c.clock.set(c.id, (c.clock.get(c.id) ?? 0) + 1);
+  c.clock[c.id]!++;
 }
 
 /** Whether what context `id` did at time `at` is before what `c` does now. */
 export function ordered_before(id: number, at: number, c: context): boolean {
-  return (c.clock.get(id) ?? 0) >= at;
+  return id < c.clock.length && c.clock[id]! >= at;
 }
 
 /** Everything so far is before what follows a kcsan_acquire() of the same. Any context. */
@@ -82,16 +97,18 @@ export function kcsan_release(object: object, of: channel = "main"): void {
   const c = current_context();
   const clock = c ? c.clock : s.outside;
   const map = s.channels[of];
-  let there = map.get(object);
-  if (!there) map.set(object, (there = new Map<number, number>()));
-  join(there, clock);
+  const there = map.get(object);
+  if (there) join(there, clock);
+  else map.set(object, clock.slice());
   if (c) step(c);
 }
 /** What came before the kcsan_release()s of `object` is before everything from here on. Any context. */
 export function kcsan_acquire(object: object, of: channel = "main"): void {
   if (!kcsan.on) return;
+  const there = s.channels[of].get(object);
+  if (!there) return;
   const c = current_context();
-  if (c) join(c.clock, s.channels[of].get(object));
+  if (c) join(c.clock, there);
 }
 /** An atomic operation that gives a value orders both ways. */
 export function kcsan_full(object: object): void {
@@ -103,19 +120,19 @@ export function kcsan_full(object: object): void {
 /** An interrupt, a softirq or the execution of a work item begins on top of the current task. Ended by kcsan_exit_context(). */
 export function kcsan_enter_context(desc: string | null = "interrupt"): void {
   const t = sched.current;
-  if (kcsan.on && t) stack_of(t).push(new_context(desc ?? `task ${t.pid}`, s.outside));
+  if (kcsan.on && t) t.kcsan_ctx = new running_context(desc ?? `task ${t.pid}`, s.outside, context_of(t));
 }
 export function kcsan_exit_context(): void {
   const t = sched.current;
-  if (kcsan.on && t) stack_of(t).pop();
+  if (kcsan.on && t) t.kcsan_ctx = context_of(t).below;
 }
 
 /** `t` is woken by the current context: it goes on after everything that was done up to here. */
 export function kcsan_wake(t: task_struct): void {
   if (!kcsan.on) return;
   const c = current_context();
-  const [base] = stack_of(t);
-  if (!c || !base || c === base) return;
+  const { base } = context_of(t);
+  if (!c || c === base) return;
   join(base.clock, c.clock);
   step(c);
 }
@@ -125,13 +142,12 @@ export function kcsan_task_created(t: task_struct): void {
   if (!kcsan.on) return;
   const c = current_context();
   if (!c && !sched.tasks.some((other) => other !== t && !other.daemon)) join(s.outside, s.ended);
-  s.contexts.set(t, [new_context(`task ${t.pid}`, c ? c.clock : s.outside)]);
+  t.kcsan_ctx = new running_context(`task ${t.pid}`, c ? c.clock : s.outside, null);
   if (c) step(c);
 }
 /** A task has ended, still in its context: who waits for it goes on after it. */
 export function kcsan_task_exited(t: task_struct): void {
   if (!kcsan.on) return;
-  const [base] = stack_of(t);
-  if (base) join(s.ended, base.clock);
+  join(s.ended, context_of(t).base.clock);
   kcsan_release(t);
 }

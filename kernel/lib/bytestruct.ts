@@ -6,8 +6,9 @@
 import {
   access,
   bounds,
-  kobj_memory,
+  type kobj_memory,
   layout_of,
+  plain_memory,
   set_layout,
   type struct_fields,
   type struct_layout,
@@ -19,7 +20,7 @@ declare const member_type: unique symbol;
 export const byte_order = { little_endian: true };
 
 /** Memory with bytes. */
-abstract class memory_of_bytes extends kobj_memory {
+abstract class memory_of_bytes extends plain_memory {
   #bytes: Uint8Array;
   #view: DataView | null = null;
   constructor(bytes: Uint8Array) {
@@ -148,7 +149,7 @@ export class byte_layout implements struct_layout {
 
 /** Bytes of memory that has notes on what is written were written; set by the checker that keeps them. */
 export const written = {
-  mark: (_of: byte_memory, _at: number, _n: number): void => {},
+  mark: (_of: kobj_memory, _at: number, _n: number): void => {},
 };
 
 export abstract class bytestruct_base extends memory_of_bytes implements byte_memory {}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** memcpy() and its like over byte memory and structs, and what C does to strings. Sources: lib/string.c, mm/kasan/shadow.c */
 import { byte_order, type byte_memory } from "./bytestruct.ts";
-import { type kobj_memory, sizeof, struct_array, zero_struct } from "./struct.ts";
+import { type kobj_memory, sizeof, struct_array } from "./struct.ts";
+import { zero_struct } from "./struct_copy.ts";
 import { copy_struct } from "./struct_copy.ts";
 import { is_bytes, kasan_check_range } from "../mm/kasan.ts";
 import { kmsan_copy_memory } from "../mm/kmsan.ts";

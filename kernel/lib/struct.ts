@@ -39,16 +39,16 @@ export type members<F extends struct_fields> = {
 };
 
 /** Memory that the constructor now running belongs to. */
-let building: mem_object = STATIC_MEMORY;
+const building = { mem: STATIC_MEMORY };
 
 /** Runs `make` so that everything it constructs lies in `mem`. */
 export function build_in<T>(mem: mem_object, make: () => T): T {
-  const outer = building;
-  building = mem;
+  const outer = building.mem;
+  building.mem = mem;
   try {
     return make();
   } finally {
-    building = outer;
+    building.mem = outer;
   }
 }
 
@@ -72,15 +72,21 @@ export abstract class kobj_memory {
   /** The struct this one is embedded in, and as which member. */
   declare $up: kobj_memory | null;
   declare $member: string;
+}
 
+/** Memory that is no struct. */
+export abstract class plain_memory extends kobj_memory {
   // Assigned and not initialised where they are declared, which costs more at each of very many objects.
   constructor() {
-    this.$mem = building;
+    super();
+    this.$mem = building.mem;
     this.$id = object_ids.next++;
     this.$up = null;
     this.$member = "";
   }
 }
+/** The same as source: a constructor that all structs shared would not be fast for any. */
+const PLACED = `this.$mem = building.mem; this.$id = ids.next++; this.$up = null; this.$member = "";`;
 
 export interface struct_layout {
   readonly name: string;
@@ -178,10 +184,12 @@ export function struct<F extends struct_fields>(name: string, fields: F): struct
       `set ${member}(v) { if (access.armed || this.$mem.freed) access.check(this, "${member}", true); this.$_${member} = ${f.store}; }`,
     );
   }
-  const source = `${members.join(" ")} return class ${name} extends base { constructor() { super(); ${zeros.join(" ")} } ${accessors.join(" ")} };`;
+  const source = `${members.join(" ")} return class ${name} extends base { constructor() { super(); ${PLACED} ${zeros.join(" ")} } ${accessors.join(" ")} };`;
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- accessors must be written out to be monomorphic; the text comes from member names only
-  const make = new Function("base", "fields", "access", "adopt", source) as (...args: unknown[]) => struct_class<F>;
-  const made = make(kobj_memory, fields, access, adopt);
+  const make = new Function("base", "fields", "access", "adopt", "building", "ids", source) as (
+    ...args: unknown[]
+  ) => struct_class<F>;
+  const made = make(kobj_memory, fields, access, adopt, building, object_ids);
   layouts.set(made, new natural_layout(name, fields));
   return made;
 }
@@ -258,7 +266,7 @@ export const bounds = {
 };
 
 /** A C array: in a struct, or from kcalloc(). */
-export class struct_array<T> extends kobj_memory {
+export class struct_array<T> extends plain_memory {
   readonly length: number;
   readonly element: field<T>;
   readonly $items: T[] = [];
@@ -353,27 +361,6 @@ export function initialise<T extends kobj_memory>(object: T, values: partial<T>)
     else Reflect.set(object, member, v);
   }
   return object;
-}
-
-/** memset(object, 0, sizeof(*object)) for a struct: members, embedded ones included, become zero. */
-export function zero_struct(object: kobj_memory): void {
-  if ("$bytes" in object && object.$bytes instanceof Uint8Array) {
-    object.$bytes.fill(0);
-    return;
-  }
-  const layout = layout_of(object);
-  if (!layout) return what_has_no_layout(object);
-  for (const [member, f] of Object.entries(layout.fields)) {
-    const inner: unknown = Reflect.get(object, member);
-    if (f.kind === "value") Reflect.set(object, member, f.zero());
-    else if (inner instanceof struct_array) for (let i = 0; i < inner.length; i++) zero_element(inner, i);
-    else if (inner instanceof kobj_memory) zero_struct(inner);
-  }
-}
-function zero_element(a: struct_array<unknown>, i: number): void {
-  const item = a.$items[i];
-  if (item instanceof kobj_memory) zero_struct(item);
-  else a.set(i, a.element.zero());
 }
 
 /** Where a member that is not there leads: set by the fault handler. */

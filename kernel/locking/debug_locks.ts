@@ -8,6 +8,7 @@ import { checkers } from "../checkers.ts";
 import { type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
 import { warning } from "../panic.ts";
 import { touch_named } from "../sched/footprint.ts";
+import { format_place, stack_trace } from "../stacktrace.ts";
 
 export const debug_locks = per_boot_books(() => ({ on: checkers.on }));
 
@@ -26,6 +27,17 @@ export function DEBUG_LOCKS_WARN_ON(condition: boolean, text: string): boolean {
   const title = `DEBUG_LOCKS_WARN_ON(${text})`;
   warning({ checker: "debug_locks", title, lines: [title] });
   return condition;
+}
+
+const s = per_boot_books(() => ({ warned: new Set<string>() }));
+
+/** A lock's own checks, which speak whether or not lock debugging is still on, but once for each place, and turn it off. */
+export function debug_warn_once(title: string, state: string): void {
+  const key = `${title} ${format_place(stack_trace())}`;
+  if (!checkers.on || s.warned.has(key)) return;
+  s.warned.add(key);
+  warning({ checker: "debug_locks", title, lines: [`${title}: ${state}`] });
+  debug_locks_off();
 }
 
 /**

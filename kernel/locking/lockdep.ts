@@ -2,7 +2,8 @@
 /**
  * The lock validator: classes of locks, which locks each task holds, in which order classes were taken and in which
  * contexts. It speaks at the first lock that could deadlock, whether or not it does in this run.
- * Source: kernel/locking/lockdep.c. Not here: wait types, cross-release, read locks that may recurse into a writer's path.
+ * Source: kernel/locking/lockdep.c. The graph of orders is in lockdep_graph.ts. Not here: chains and their cache, pins, proxies of
+ * several locks of a class under one that nests them.
  */
 import { per_boot_books } from "../boot.ts";
 import type { mem_object } from "../mm/object.ts";
@@ -17,21 +18,27 @@ import {
   task_exit_checks,
   type task_struct,
 } from "../sched/task.ts";
-import { debug_locks } from "./debug_locks.ts";
-import { check_irq_usage, check_usage_of_others } from "./lockdep_irq.ts";
+import { WARN } from "../panic.ts";
+import { debug_locks, DEBUG_LOCKS_WARN_ON, name_of_member } from "./debug_locks.ts";
+import { check_deadlock, check_prevs_add, type lock_edge } from "./lockdep_graph.ts";
+import { check_usage_of_others } from "./lockdep_irq.ts";
 import {
-  print_circular_bug,
-  print_deadlock_bug,
   print_freed_lock_bug,
   print_held_locks_bug,
+  print_lock_invalid_wait_context,
+  print_lock_nested_lock_not_held,
+  print_non_static_key,
   print_unlock_imbalance_bug,
   print_usage_bug,
   print_user_exit_bug,
 } from "./lockdep_report.ts";
 
+/** How a lock is waited for, with CONFIG_PROVE_RAW_LOCK_NESTING off. */
 export const LD_WAIT_INV = 0;
+export const LD_WAIT_FREE = 1;
 export const LD_WAIT_SPIN = 2;
 export const LD_WAIT_SLEEP = 3;
+export const LD_WAIT_MAX = 4;
 
 /** Usage bits: state * 4 + read + 2 if the context is enabled rather than used in. */
 export const USAGE_NAMES = [
@@ -43,9 +50,12 @@ export const USAGE_NAMES = [
   "IN-SOFTIRQ-R",
   "SOFTIRQ-ON-W",
   "SOFTIRQ-ON-R",
+  "INITIAL USE",
+  "INITIAL READ USE",
 ] as const;
 const HARDIRQ = 0;
 const SOFTIRQ = 4;
+const LOCK_USED = 8;
 const READ_MASK = 1;
 const DIR_MASK = 2;
 
@@ -63,18 +73,23 @@ export class lock_class {
   readonly name_version: number;
   readonly subclass: number;
   readonly wait_type: number;
+  readonly wait_type_outer: number;
+  /** Name of what its key is a part of: the variable of a static lock, else one that the init function has. */
+  readonly key_name: string;
   usage_mask = 0;
   readonly usage_traces: (trace | null)[] = [];
-  /** Classes that were taken while this one was held, and where each was. */
-  readonly locks_after = new Map<lock_class, trace>();
+  /** Classes that were taken while this one was held. */
+  readonly locks_after = new Map<lock_class, lock_edge>();
   /** The same orders, seen from the other end. */
-  readonly locks_before = new Map<lock_class, trace>();
+  readonly locks_before = new Map<lock_class, lock_edge>();
 
-  constructor(name: string, name_version: number, subclass: number, wait_type: number) {
-    this.name = name;
+  constructor(map: lockdep_map, name_version: number, subclass: number) {
+    this.name = map.name;
     this.name_version = name_version;
     this.subclass = subclass;
-    this.wait_type = wait_type;
+    this.wait_type = map.wait_type;
+    this.wait_type_outer = map.wait_type_outer || map.wait_type;
+    this.key_name = map.key === map.instance ? map.name : "__key";
   }
 }
 
@@ -83,7 +98,9 @@ export class lockdep_map {
   /** What makes two locks the same class; the name if no key was given. null: never initialised. */
   key: lock_class_key | kobj_memory | string | null = null;
   name = "";
+  /** What may wait while it is held, and, if that is not the same, what the context must allow for it to be taken. */
   wait_type = LD_WAIT_INV;
+  wait_type_outer = LD_WAIT_INV;
   /** The lock itself, for addresses and for finding it in freed memory. */
   instance: kobj_memory | null = null;
   /** The class of subclass 0, looked up once in each boot. */
@@ -109,15 +126,9 @@ const s = per_boot_books(() => ({
   versions: new Map<string, number>(),
 }));
 
-const HELD = Symbol("held locks");
-
 /** The locks that `t` holds or is about to take, outermost first. */
 export function held_locks(t: task_struct): held_lock[] {
-  const held = t.attached.get(HELD);
-  if (held) return held as held_lock[]; // nobody else has the symbol
-  const none: held_lock[] = [];
-  t.attached.set(HELD, none);
-  return none;
+  return t.held_locks;
 }
 /** Once the validator is off, nobody keeps the books any more. */
 export function lockdep_depth(t: task_struct): number {
@@ -131,12 +142,14 @@ export function lockdep_init_map(
   name: string,
   key: lock_class_key | null = null,
   wait_type = LD_WAIT_INV,
+  wait_type_outer = LD_WAIT_INV,
 ): void {
   // A lock of its own at file scope is a class of its own; others are one class with all that lie in the same place.
   const alone = instance !== null && instance.$up === null && instance.$mem.kind === "static";
   map.key = key ?? (alone ? instance : name);
   map.name = name;
   map.wait_type = wait_type;
+  map.wait_type_outer = wait_type_outer;
   map.instance = instance;
   map.cached = null;
 }
@@ -155,6 +168,17 @@ export function lockdep_set_novalidate_class(lock: has_dep_map): void {
   lockdep_set_class_and_name(lock, NO_VALIDATE, lock.dep_map.name);
 }
 
+/**
+ * For a lock that nobody has initialised, before lock_acquire(): a static one is a class of its own, of any other the validator
+ * knows nothing and gives up.
+ */
+export function assign_lock_key(map: lockdep_map, lock: kobj_memory, fallback: string): void {
+  if (map.key !== null || !debug_locks.on) return;
+  if (lock.$mem.kind !== "static") return print_non_static_key();
+  map.key = map.instance = lock;
+  map.name ||= name_of_member(lock, fallback);
+}
+
 function class_of(map: lockdep_map, subclass: number): lock_class {
   if (subclass === 0 && map.cached && map.cached_in === s.classes) return map.cached;
   const key = map.key ?? map.name;
@@ -164,7 +188,7 @@ function class_of(map: lockdep_map, subclass: number): lock_class {
   if (!cls) {
     const version = subclasses.find((c) => c)?.name_version ?? (s.versions.get(map.name) ?? 0) + 1;
     s.versions.set(map.name, Math.max(version, s.versions.get(map.name) ?? 0));
-    cls = subclasses[subclass] = new lock_class(map.name, version, subclass, map.wait_type);
+    cls = subclasses[subclass] = new lock_class(map, version, subclass);
   }
   if (subclass === 0) {
     map.cached = cls;
@@ -201,6 +225,13 @@ function mark_lock(h: held_lock, bit: number): boolean {
   return check_usage_of_others(h, bit, opposite);
 }
 
+function mark_used(h: held_lock): void {
+  const bit = h.read ? LOCK_USED | READ_MASK : LOCK_USED;
+  if (h.cls.usage_mask & (1 << bit)) return;
+  h.cls.usage_mask |= 1 << bit;
+  h.cls.usage_traces[bit] = save_trace();
+}
+/** @return false if it spoke */
 function mark_usage(t: task_struct, h: held_lock): boolean {
   const read = h.read ? READ_MASK : 0;
   if (!h.trylock) {
@@ -212,67 +243,26 @@ function mark_usage(t: task_struct, h: held_lock): boolean {
   return !softirqs_enabled(t) || mark_lock(h, SOFTIRQ | DIR_MASK | read);
 }
 
-/** @return false if it spoke, "nested" if another lock serialises this one */
-function check_deadlock(
-  held: readonly held_lock[],
-  next: held_lock,
-  nest_lock: lockdep_map | null,
-): boolean | "nested" {
-  let nested = false;
-  for (const prev of held) {
-    if (nest_lock && prev.map === nest_lock) nested = true;
-    if (prev.cls !== next.cls) continue;
-    if (next.read === 2 && prev.read) continue;
-    if (nested) return "nested";
-    print_deadlock_bug(prev, next);
-    return false;
-  }
-  return true;
-}
-
-/** Shortest way from one class to another along the recorded orders, both included; null if there is none. */
-function path_between(from: lock_class, to: lock_class): lock_class[] | null {
-  const came_from = new Map<lock_class, lock_class | null>([[from, null]]);
-  const queue = [from];
-  for (let cls = queue.shift(); cls; cls = queue.shift()) {
-    if (cls === to) {
-      const path: lock_class[] = [];
-      for (let at: lock_class | null = cls; at; at = came_from.get(at) ?? null) path.unshift(at);
-      return path;
-    }
-    for (const next of cls.locks_after.keys()) {
-      if (came_from.has(next)) continue;
-      came_from.set(next, cls);
-      queue.push(next);
-    }
-  }
-  return null;
-}
-
-function check_prev_add(prev: held_lock, next: held_lock): boolean {
-  if (prev.cls === next.cls || prev.cls.locks_after.has(next.cls)) return true;
-  const path = path_between(next.cls, prev.cls);
-  if (path) {
-    print_circular_bug(next, prev, path);
-    return false;
-  }
-  if (!check_irq_usage(prev, next)) return false;
-  const trace = save_trace();
-  prev.cls.locks_after.set(next.cls, trace);
-  next.cls.locks_before.set(prev.cls, trace);
-  return true;
-}
-
-function check_prevs_add(held: readonly held_lock[], next: held_lock): boolean {
+/** What may wait in this context, from the strictest lock that is held in it on. */
+function inner_wait_context(t: task_struct, held: readonly held_lock[], irq_context: number): number {
+  let inner = task_wait_context(t);
   for (let i = held.length - 1; i >= 0; i--) {
     const prev = held[i];
-    if (!prev || prev.irq_context !== next.irq_context) break;
-    if (!prev.check) continue;
-    if (!check_prev_add(prev, next)) return false;
-    // A lock that was waited for has brought the orders before it along.
-    if (!prev.trylock) break;
+    if (!prev || prev.irq_context !== irq_context) break;
+    if (prev.cls.wait_type && prev.cls.wait_type < inner) inner = prev.cls.wait_type;
   }
-  return true;
+  return inner;
+}
+export function task_wait_context(t: task_struct): number {
+  return in_hardirq() || in_softirq_context(t) ? LD_WAIT_SPIN : LD_WAIT_MAX;
+}
+
+/** The later ones are taken once more when one from between them is given back: their orders are other ones now. */
+function reacquire_held_locks(held: readonly held_lock[], from: number): void {
+  for (let i = from; i < held.length; i++) {
+    const h = held[i];
+    if (h?.check && !h.trylock && !check_prevs_add(held, i, h)) return;
+  }
 }
 
 /**
@@ -301,10 +291,15 @@ export function lock_acquire(
     hardirqs_off: t.irqs_disabled,
     place: capture_stack(8),
   };
+  // Nothing that is held rules out locks that do not sleep.
+  if (h.cls.wait_type_outer >= LD_WAIT_SLEEP && !trylock)
+    if (inner_wait_context(t, held, h.irq_context) < LD_WAIT_SLEEP) return print_lock_invalid_wait_context(h);
   if (h.check && !mark_usage(t, h)) return;
+  mark_used(h);
+  if (nest_lock && !lock_is_held(nest_lock)) return print_lock_nested_lock_not_held(h, nest_lock);
   if (h.check && !trylock) {
-    const ok = check_deadlock(held, h, nest_lock);
-    if (!ok || (ok === true && !check_prevs_add(held, h))) return;
+    const ok = check_deadlock(held, held.length, h, nest_lock);
+    if (!ok || (ok === true && !check_prevs_add(held, held.length, h))) return;
   }
   held.push(h);
 }
@@ -316,6 +311,7 @@ export function lock_release(map: lockdep_map): void {
   for (let i = held.length - 1; i >= 0; i--) {
     if (held[i]?.map !== map) continue;
     held.splice(i, 1);
+    if (i < held.length) reacquire_held_locks(held, i);
     return;
   }
   print_unlock_imbalance_bug(map);
@@ -323,8 +319,13 @@ export function lock_release(map: lockdep_map): void {
 
 /** An exclusively held lock becomes a shared one. */
 export function lock_downgrade(map: lockdep_map): void {
-  const h = held_locks(current()).findLast((x) => x.map === map);
-  if (h) h.read = 1;
+  if (!debug_locks.on) return;
+  const held = held_locks(current());
+  if (DEBUG_LOCKS_WARN_ON(held.length === 0, "!depth")) return;
+  const h = held.findLast((x) => x.map === map);
+  if (!h) return print_unlock_imbalance_bug(map);
+  WARN(h.read !== 0, "downgrading a read lock");
+  h.read = 1;
 }
 
 /** A lock that exists only for the validator: "from here to there counts as holding it". */

@@ -3,7 +3,8 @@
  * Orders between locks that interrupts take and locks that are held with interrupts on, through any number of classes.
  * Source: kernel/locking/lockdep.c, check_irq_usage(), check_usage_forwards(), check_usage_backwards()
  */
-import { save_trace, type held_lock, type lock_class, type trace } from "./lockdep.ts";
+import type { held_lock } from "./lockdep.ts";
+import { bfs, bfs_init_root, bfs_init_rootb, type lock_list } from "./lockdep_graph.ts";
 import { print_bad_irq_dependency, print_irq_inversion_bug } from "./lockdep_irq_report.ts";
 
 /** Every second pair of bits: used in an interrupt, and held with it on. */
@@ -11,34 +12,6 @@ const USED_IN_ALL = 0x33;
 const ENABLED_ALL = 0xcc;
 const WRITE_BITS = 0x55;
 const READ_BITS = 0xaa;
-
-/** A class on the way from where a search began, and where the order to the one before it was recorded. */
-export interface lock_list {
-  readonly cls: lock_class;
-  readonly parent: lock_list | null;
-  readonly trace: trace;
-}
-
-/** The nearest class, `from` included, for which `match` holds, along the orders in one direction. */
-function search(
-  from: lock_class,
-  next: (cls: lock_class) => ReadonlyMap<lock_class, trace>,
-  match: (cls: lock_class) => boolean,
-): lock_list | null {
-  const seen = new Set([from]);
-  const queue: lock_list[] = [{ cls: from, parent: null, trace: save_trace() }];
-  for (let entry = queue.shift(); entry; entry = queue.shift()) {
-    if (match(entry.cls)) return entry;
-    for (const [cls, trace] of next(entry.cls)) {
-      if (seen.has(cls)) continue;
-      seen.add(cls);
-      queue.push({ cls, parent: entry, trace });
-    }
-  }
-  return null;
-}
-const forwards = (cls: lock_class): ReadonlyMap<lock_class, trace> => cls.locks_after;
-const backwards = (cls: lock_class): ReadonlyMap<lock_class, trace> => cls.locks_before;
 
 function invert_dir_mask(mask: number): number {
   return ((mask & ENABLED_ALL) >> 2) | ((mask & USED_IN_ALL) << 2);
@@ -49,22 +22,28 @@ function exclusive_mask(mask: number): number {
   return excl | ((excl & READ_BITS) >> 1) | ((excl & WRITE_BITS) << 1);
 }
 
+/** What of its usages counts for the way that leads to it. */
+function usage_on(entry: lock_list): number {
+  return entry.only_xr ? entry.cls.usage_mask & WRITE_BITS : entry.cls.usage_mask;
+}
+
 /** The order from `prev` to `next` is about to be recorded. @return false if it spoke */
 export function check_irq_usage(prev: held_lock, next: held_lock): boolean {
   let usage_mask = 0;
-  search(prev.cls, backwards, (cls) => {
-    usage_mask |= cls.usage_mask;
+  const before = bfs_init_rootb(prev);
+  bfs(before, false, (entry) => {
+    usage_mask |= usage_on(entry);
     return false;
   });
   usage_mask &= USED_IN_ALL;
   if (!usage_mask) return true;
   const forward_mask = exclusive_mask(usage_mask);
-  const unsafe = search(next.cls, forwards, (cls) => (cls.usage_mask & forward_mask) !== 0);
+  const unsafe = bfs(bfs_init_root(next), true, (entry) => (usage_on(entry) & forward_mask) !== 0);
   if (!unsafe) return true;
   const backward_mask = exclusive_mask(unsafe.cls.usage_mask & ENABLED_ALL);
-  const safe = search(prev.cls, backwards, (cls) => (cls.usage_mask & backward_mask) !== 0);
+  const safe = bfs(before, false, (entry) => (usage_on(entry) & backward_mask) !== 0);
   if (!safe) return true;
-  for (const bit of [0, 1, 4, 5]) {
+  for (let bit = 0; bit < 8; bit++) {
     const against = exclusive_mask(1 << bit) & unsafe.cls.usage_mask;
     if (!(safe.cls.usage_mask & (1 << bit)) || !against) continue;
     print_bad_irq_dependency(prev, next, safe, unsafe, bit, 31 - Math.clz32(against & -against));
@@ -81,7 +60,7 @@ export function check_usage_of_others(h: held_lock, new_bit: number, excl_bit: n
   const mask = (1 << excl_bit) | (2 << excl_bit);
   // Held with interrupts on: nobody that an interrupt takes may have come before. And the other way round.
   const ahead = !((1 << new_bit) & ENABLED_ALL);
-  const other = search(h.cls, ahead ? forwards : backwards, (cls) => (cls.usage_mask & mask) !== 0);
+  const other = bfs(ahead ? bfs_init_root(h) : bfs_init_rootb(h), ahead, (entry) => (usage_on(entry) & mask) !== 0);
   if (!other) return true;
   print_irq_inversion_bug(h, other, ahead, other.cls.usage_mask & (1 << excl_bit) ? excl_bit : excl_bit + 1);
   return false;

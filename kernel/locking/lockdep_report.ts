@@ -3,10 +3,10 @@
 import { addr_of } from "../lib/struct.ts";
 import type { mem_object } from "../mm/object.ts";
 import { current_name, report, where_we_are } from "../panic.ts";
-import { LOGLEVEL_WARNING } from "../printk.ts";
-import { current, HARDIRQ_OFFSET, in_hardirq, SOFTIRQ_OFFSET } from "../sched/task.ts";
+import { LOGLEVEL_ERR, LOGLEVEL_WARNING } from "../printk.ts";
+import { current, HARDIRQ_OFFSET, in_hardirq, sched, SOFTIRQ_OFFSET, TASK_RUNNING } from "../sched/task.ts";
 import { print_tainted, UTS_IDENT } from "../taint.ts";
-import { format_call, format_frame, type stack_frame, stack_trace } from "../stacktrace.ts";
+import { format_call, format_frame, format_position, type stack_frame, stack_trace } from "../stacktrace.ts";
 import { debug_locks, debug_locks_off } from "./debug_locks.ts";
 import {
   type held_lock,
@@ -14,8 +14,11 @@ import {
   type lock_class,
   type lockdep_map,
   softirqs_enabled,
+  task_wait_context,
   USAGE_NAMES,
 } from "./lockdep.ts";
+import type { lock_list } from "./lockdep_graph.ts";
+import { depth_of, set_root_trace } from "./lockdep_irq_report.ts";
 
 const SCENARIO = [" Possible unsafe locking scenario:", ""];
 export const DEADLOCK = ["", " *** DEADLOCK ***", ""];
@@ -52,7 +55,7 @@ export function class_name(cls: lock_class): string {
 }
 export function lock_name(cls: lock_class): string {
   const usage = [0, 1, 4, 5].map((bit) => usage_char(cls, bit)).join("");
-  return `(${class_name(cls)}){${usage}}-{${cls.wait_type}:${cls.wait_type}}`;
+  return `(${class_name(cls)}){${usage}}-{${cls.wait_type_outer}:${cls.wait_type}}`;
 }
 function address(map: lockdep_map): string {
   return (map.instance ? addr_of(map.instance) : 0).toString(16).padStart(16, "0");
@@ -60,13 +63,23 @@ function address(map: lockdep_map): string {
 export function print_lock(h: held_lock): string {
   return `${address(h.map)} ${lock_name(h.cls)}, at: ${place(h.place())}`;
 }
-export function print_held(): string[] {
-  const held = held_locks(current());
-  if (held.length === 0) return [`no locks held by ${me()}.`];
+export function print_held(t = current()): string[] {
+  const held = held_locks(t);
+  const who = `${t.comm}/${t.pid}`;
+  if (held.length === 0) return [`no locks held by ${who}.`];
   return [
-    `${held.length} lock${held.length > 1 ? "s" : ""} held by ${me()}:`,
-    ...held.map((h, i) => ` #${i}: ${print_lock(h)}`),
+    `${held.length} lock${held.length > 1 ? "s" : ""} held by ${who}:`,
+    // Of who runs on another CPU they may change meanwhile.
+    ...(t !== sched.current && t.state === TASK_RUNNING ? [] : held.map((h, i) => ` #${i}: ${print_lock(h)}`)),
   ];
+}
+
+/** Of all tasks, for who reports a hang. */
+export function debug_show_all_locks(): string[] {
+  if (!debug_locks.on) return ["INFO: lockdep is turned off."];
+  const held = sched.tasks.filter((t) => held_locks(t).length > 0);
+  const rule = "=".repeat(45);
+  return ["", "Showing all locks held in the system:", ...held.flatMap((t) => print_held(t)), "", rule, ""];
 }
 
 /** The lines that other reports have about the current task's locks. */
@@ -74,12 +87,21 @@ export function debug_show_held_locks(): string[] {
   return debug_locks.on ? print_held() : ["INFO: lockdep is turned off."];
 }
 
-/** @lines: what stands between the headline and the stack */
-export function speak(headline: string, lines: readonly string[], backtrace = true): void {
-  const rule = (c: string): string => c.repeat(headline.length);
-  const text = [rule("="), headline, `${UTS_IDENT} ${print_tainted()}`, rule("-"), ...lines];
+/** What dump_stack() prints. */
+function backtrace(frames = stack_trace()): string {
+  return where_we_are(frames.filter((f) => !inside(f)));
+}
+
+/** @lines: what stands between the headline and the stack. @rule: the line above it. @last: what stands above the stack, if one is shown */
+export function speak(
+  headline: string,
+  lines: readonly string[],
+  rule = "=".repeat(headline.length),
+  last: readonly string[] = ["", "stack backtrace:"],
+): void {
+  const text = [rule, headline, `${UTS_IDENT} ${print_tainted()}`, rule.replaceAll("=", "-"), ...lines];
   const frames = stack_trace();
-  if (backtrace) text.push("", "stack backtrace:", where_we_are(frames.filter((f) => !inside(f))));
+  if (last.length > 0) text.push(...last, backtrace(frames));
   report({
     checker: "lockdep",
     title: headline,
@@ -112,17 +134,15 @@ export function print_deadlock_bug(prev: held_lock, next: held_lock): void {
   ]);
 }
 
-/** @path: from the class of `next`, along the recorded orders, to the class of `prev` */
-export function print_circular_bug(next: held_lock, prev: held_lock, path: readonly lock_class[]): void {
+/** @found: the class of `prev`, come to from that of `next` along the recorded orders */
+export function print_circular_bug(next: held_lock, prev: held_lock, found: lock_list): void {
   if (!debug_locks_off()) return;
+  set_root_trace(found);
   const chain: string[] = [];
-  for (let i = path.length - 1; i >= 0; i--) {
-    const cls = path[i];
-    if (!cls) continue;
-    const where = i === 0 ? next.place() : (path[i - 1]?.locks_after.get(cls)?.() ?? []);
-    chain.push("", `-> #${i} ${lock_name(cls)}:`, ...trace_lines(where, 7));
-  }
-  const parent = path[path.length - 2] ?? next.cls;
+  let depth = depth_of(found);
+  for (let at: lock_list | null = found; at; at = at.parent, depth--)
+    chain.push("", `-> #${depth} ${lock_name(at.cls)}:`, ...trace_lines(at.trace(), 7));
+  const parent = found.parent?.cls ?? next.cls;
   const [source, middle, target] = [class_name(next.cls), class_name(parent), class_name(prev.cls)];
   const through = parent === next.cls ? [] : ["Chain exists of:", `  ${source} --> ${middle} --> ${target}`, ""];
   const other = " ".repeat(31);
@@ -214,11 +234,77 @@ export function print_freed_lock_bug(mem: mem_object, h: held_lock): void {
 
 export function print_held_locks_bug(): void {
   if (!debug_locks_off()) return;
-  speak(`WARNING: ${me()} still has locks held!`, print_held());
+  speak(`WARNING: ${me()} still has locks held!`, print_held(), "=".repeat(36));
 }
 
 export function print_user_exit_bug(): void {
   if (!debug_locks_off()) return;
   const lines = [`${me()} is leaving the kernel with locks still held!`, ...print_held()];
-  speak("WARNING: lock held when returning to user space!", lines, false);
+  speak("WARNING: lock held when returning to user space!", lines, undefined, []);
+}
+
+export function print_lock_invalid_wait_context(h: held_lock): void {
+  if (!debug_locks_off()) return;
+  const inner = task_wait_context(current());
+  speak(
+    "[ BUG: Invalid wait context ]",
+    [
+      `${me()} is trying to lock:`,
+      print_lock(h),
+      "other info that might help us debug this:",
+      `context-{${inner}:${inner}}`,
+      ...print_held(),
+    ],
+    undefined,
+    ["stack backtrace:"],
+  );
+}
+
+export function print_lock_nested_lock_not_held(h: held_lock, nest_lock: lockdep_map): void {
+  if (!debug_locks_off()) return;
+  speak("WARNING: Nested lock was not taken", [
+    `${me()} is trying to lock:`,
+    print_lock(h),
+    "",
+    "but this task is not holding:",
+    nest_lock.name,
+    "",
+    "stack backtrace:",
+    backtrace(),
+    "",
+    "other info that might help us debug this:",
+    ...print_held(),
+  ]);
+}
+
+/** A lock is taken that was never initialised. Source: assign_lock_key() */
+export function print_non_static_key(): void {
+  if (!debug_locks_off()) return;
+  const title = "INFO: trying to register non-static key.";
+  const frames = stack_trace();
+  const text = [
+    title,
+    "The code is fine but needs lockdep annotation, or maybe",
+    "you didn't initialize this object before use?",
+    "turning off the locking correctness validator.",
+    backtrace(frames),
+  ].join("\n");
+  report({ checker: "lockdep", title, text, level: LOGLEVEL_ERR, frames: callers(frames) });
+}
+
+/**
+ * RCU is used in a way that RCU does not allow; the validator goes on. @what: in the words of who noticed
+ * Source: lockdep_rcu_suspicious()
+ */
+export function lockdep_rcu_suspicious(what: string): void {
+  const frames = callers(stack_trace());
+  speak("WARNING: suspicious RCU usage", [
+    `${format_position(frames)} ${what}!`,
+    "",
+    "other info that might help us debug this:",
+    "",
+    "",
+    "rcu_scheduler_active = 2, debug_locks = 1",
+    ...print_held(),
+  ]);
 }

@@ -20,6 +20,7 @@ import {
 import { current, TASK_INTERRUPTIBLE, TASK_KILLABLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE } from "../sched/task.ts";
 import { READY, ready_int, type Sleeps } from "../sched/types.ts";
 import { DEBUG_LOCKS_WARN_ON, name_of_member } from "./debug_locks.ts";
+import { check_mutex_magic } from "./debug_magic.ts";
 import {
   debug_check_no_locks_freed,
   LD_WAIT_SLEEP,
@@ -55,10 +56,6 @@ export function mutex_is_locked(lock: mutex): boolean {
   return lock.owner !== null;
 }
 
-function check_magic(lock: mutex): void {
-  DEBUG_LOCKS_WARN_ON(lock.magic !== lock, "lock->magic != lock");
-}
-
 /** @handoff: ask for the mutex to be handed over, if it is held. @return whether the current task holds it now */
 function __mutex_trylock(lock: mutex, handoff: boolean): boolean {
   const me = current();
@@ -81,7 +78,7 @@ function __mutex_lock(lock: mutex, state: number, subclass: number, nest: lockde
   might_sleep();
   // Evaluated in this order: the point is one even if the mutex is held.
   if (point() || lock.owner !== null) return slow("mutex_lock", mutex_lock_slow(lock, state, subclass, nest));
-  check_magic(lock);
+  check_mutex_magic(lock);
   lock_acquire(lock.dep_map, subclass, false, 0, true, nest);
   lock.owner = current();
   kcsan_acquire(lock);
@@ -90,7 +87,7 @@ function __mutex_lock(lock: mutex, state: number, subclass: number, nest: lockde
 
 function* mutex_lock_slow(lock: mutex, state: number, subclass: number, nest: lockdep_map | null): Sleeps<number> {
   yield* take_point();
-  check_magic(lock);
+  check_mutex_magic(lock);
   lock_acquire(lock.dep_map, subclass, false, 0, true, nest);
   if (__mutex_trylock(lock, false)) return 0;
 
@@ -157,7 +154,7 @@ export function mutex_lock_killable_nested(lock: mutex, subclass: number): Sleep
 
 /** Takes a mutex that is free. @return 1 if it was, 0 if not. Process context. */
 export function mutex_trylock(lock: mutex): number {
-  check_magic(lock);
+  check_mutex_magic(lock);
   if (!__mutex_trylock(lock, false)) return 0;
   lock_acquire(lock.dep_map, 0, true);
   return 1;
@@ -171,7 +168,7 @@ export function mutex_unlock(lock: mutex): void {
   const [next] = lock.wait_list;
   const handoff = lock.handoff;
   if (!handoff) lock.owner = null;
-  check_magic(lock);
+  check_mutex_magic(lock);
   if (handoff) {
     lock.owner = next ?? null;
     lock.pickup = next !== undefined;

@@ -19,6 +19,7 @@ import {
   debug_object_deactivate,
   debug_object_init,
 } from "./debug_objects.ts";
+import { rcu_lock_acquire, rcu_lock_release, rcu_wait_check } from "./lockdep_rcu.ts";
 import {
   current,
   preempt_disable,
@@ -54,6 +55,7 @@ export function rcu_read_lock(): void {
   preempt_disable();
   kcsan_acquire(s.ended);
   touch_named("rcu", false);
+  rcu_lock_acquire();
   const t = current();
   s.nesting.set(t, (s.nesting.get(t) ?? 0) + 1);
 }
@@ -69,6 +71,7 @@ export function rcu_read_unlock(): void {
     for (const p of s.periods) p.readers.delete(t);
     end_periods();
   }
+  rcu_lock_release();
   preempt_enable();
 }
 export function rcu_read_lock_held(): boolean {
@@ -94,6 +97,7 @@ function begin_period(task: task_struct | null, callback: (() => Spins) | null):
 
 /** Waits until all readers of now have left. May sleep. */
 export function* synchronize_rcu(): Sleeps {
+  rcu_wait_check("synchronize_rcu");
   might_sleep();
   const period = begin_period(current(), null);
   while (period.readers.size > 0) {

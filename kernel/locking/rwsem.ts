@@ -28,8 +28,10 @@ import {
 } from "../sched/task.ts";
 import { READY, ready_int, type Sleeps } from "../sched/types.ts";
 import { HZ, jiffies } from "../time/clock.ts";
-import { DEBUG_LOCKS_WARN_ON, name_of_member } from "./debug_locks.ts";
+import { name_of_member } from "./debug_locks.ts";
+import { check_rwsem_magic, DEBUG_RWSEMS_WARN_ON } from "./debug_magic.ts";
 import {
+  assign_lock_key,
   debug_check_no_locks_freed,
   holder_of,
   LD_WAIT_SLEEP,
@@ -63,6 +65,7 @@ export function init_rwsem(sem: rw_semaphore, name = name_of_member(sem, "sem"))
   sem.owner = null;
   sem.readers = 0;
   sem.handoff = false;
+  sem.reader_owned = false;
   sem.wait_list = [];
 }
 /** A static semaphore, initialised. @name: of the variable */
@@ -74,10 +77,6 @@ export function DECLARE_RWSEM(name: string): rw_semaphore {
 }
 export const rwsem_is_locked = (sem: rw_semaphore): boolean => sem.owner !== null || sem.readers > 0;
 export const rwsem_is_contended = (sem: rw_semaphore): boolean => sem.wait_list.length > 0;
-
-function check_magic(sem: rw_semaphore): void {
-  DEBUG_LOCKS_WARN_ON(sem.magic !== sem, "sem->magic != sem");
-}
 
 /** Lets in who may go now. The line is not empty. */
 function rwsem_mark_wake(sem: rw_semaphore, type: wake_type): void {
@@ -131,6 +130,7 @@ function why_waiting(sem: rw_semaphore, wchan: string): waits_for {
 
 /** Writers come after readers and writers, readers after writers. */
 function acquired(sem: rw_semaphore, writes: boolean): void {
+  sem.reader_owned = !writes;
   kcsan_acquire(sem);
   if (writes) kcsan_acquire(sem, "readers");
 }
@@ -142,7 +142,7 @@ function* down_read_slow(sem: rw_semaphore, state: number, subclass: number): Sl
 }
 function* down_read_wait(sem: rw_semaphore, state: number, subclass: number): Sleeps<number> {
   yield* take_point();
-  check_magic(sem);
+  assign_lock_key(sem.dep_map, sem, "sem");
   rwsem_acquire_read(sem.dep_map, subclass, false);
   if (read_is_free(sem)) {
     sem.readers++;
@@ -200,7 +200,7 @@ function* down_write_slow(sem: rw_semaphore, state: number, subclass: number): S
 }
 function* down_write_wait(sem: rw_semaphore, state: number, subclass: number): Sleeps<number> {
   yield* take_point();
-  check_magic(sem);
+  assign_lock_key(sem.dep_map, sem, "sem");
   rwsem_acquire(sem.dep_map, subclass, false);
   if (write_is_free(sem)) {
     sem.owner = current();
@@ -233,7 +233,7 @@ const write_is_free = (sem: rw_semaphore): boolean => read_is_free(sem) && sem.r
 function __down_read_common(sem: rw_semaphore, state: number, subclass: number): Sleeps<number> | null {
   might_sleep();
   if (point() || !read_is_free(sem)) return slow("down_read", down_read_slow(sem, state, subclass));
-  check_magic(sem);
+  assign_lock_key(sem.dep_map, sem, "sem");
   rwsem_acquire_read(sem.dep_map, subclass, false);
   sem.readers++;
   acquired(sem, false);
@@ -242,7 +242,7 @@ function __down_read_common(sem: rw_semaphore, state: number, subclass: number):
 function __down_write_common(sem: rw_semaphore, state: number, subclass: number): Sleeps<number> | null {
   might_sleep();
   if (point() || !write_is_free(sem)) return slow("down_write", down_write_slow(sem, state, subclass));
-  check_magic(sem);
+  assign_lock_key(sem.dep_map, sem, "sem");
   rwsem_acquire(sem.dep_map, subclass, false);
   sem.owner = current();
   acquired(sem, true);
@@ -270,9 +270,10 @@ export function down_read_killable(sem: rw_semaphore): Sleeps<number> {
 }
 /** @return 1 if the semaphore was taken, else 0 */
 export function down_read_trylock(sem: rw_semaphore): number {
-  check_magic(sem);
+  check_rwsem_magic(sem);
   if (!read_is_free(sem)) return 0;
   sem.readers++;
+  assign_lock_key(sem.dep_map, sem, "sem");
   rwsem_acquire_read(sem.dep_map, 0, true);
   acquired(sem, false);
   return 1;
@@ -292,9 +293,10 @@ export function down_write_killable(sem: rw_semaphore): Sleeps<number> {
 }
 /** @return 1 if the semaphore was taken, else 0 */
 export function down_write_trylock(sem: rw_semaphore): number {
-  check_magic(sem);
+  check_rwsem_magic(sem);
   if (!write_is_free(sem)) return 0;
   sem.owner = current();
+  assign_lock_key(sem.dep_map, sem, "sem");
   rwsem_acquire(sem.dep_map, 0, true);
   acquired(sem, true);
   return 1;
@@ -303,26 +305,35 @@ export function down_write_trylock(sem: rw_semaphore): number {
 /** Gives a shared hold back. */
 export function up_read(sem: rw_semaphore): void {
   rwsem_release(sem.dep_map);
-  check_magic(sem);
-  DEBUG_LOCKS_WARN_ON(sem.readers <= 0, "tmp < 0");
-  sem.readers = Math.max(0, sem.readers - 1);
+  check_rwsem_magic(sem);
+  DEBUG_RWSEMS_WARN_ON(sem.owner !== null || !sem.reader_owned, "!is_rwsem_reader_owned(sem)", sem);
+  sem.readers--;
+  DEBUG_RWSEMS_WARN_ON(sem.readers < 0, "tmp < 0", sem);
+  // What C goes on with then is a count that nobody can take.
+  if (sem.readers < 0) sem.readers = 0;
   if (!rwsem_is_locked(sem) && sem.wait_list.length > 0) rwsem_mark_wake(sem, "any");
   kcsan_release(sem, "readers");
 }
 /** Gives an exclusive hold back. */
 export function up_write(sem: rw_semaphore): void {
   rwsem_release(sem.dep_map);
-  check_magic(sem);
-  DEBUG_LOCKS_WARN_ON(sem.owner !== current(), "rwsem_owner(sem) != current");
+  check_rwsem_magic(sem);
+  DEBUG_RWSEMS_WARN_ON(
+    sem.owner !== current(),
+    "(rwsem_owner(sem) != current) && !rwsem_test_oflags(sem, RWSEM_NONSPINNABLE)",
+    sem,
+  );
   sem.owner = null;
+  sem.reader_owned = false;
   if (sem.wait_list.length > 0) rwsem_mark_wake(sem, "any");
   kcsan_release(sem);
 }
 /** Turns an exclusive hold into a shared one; waiting readers come in. */
 export function downgrade_write(sem: rw_semaphore): void {
   lock_downgrade(sem.dep_map);
-  DEBUG_LOCKS_WARN_ON(sem.owner !== current(), "rwsem_owner(sem) != current");
+  DEBUG_RWSEMS_WARN_ON(sem.owner !== current(), "rwsem_owner(sem) != current", sem);
   sem.owner = null;
+  sem.reader_owned = true;
   sem.readers++;
   if (sem.wait_list.length > 0) rwsem_mark_wake(sem, "read_owned");
   kcsan_release(sem);

@@ -4,15 +4,14 @@
  * A reader's loop is
  *   do { seq = yield* read_seqbegin(sl); … } while (read_seqretry(sl, seq));
  */
+import { lockdep_assert_preemption_disabled } from "../../include/linux/lockdep.ts";
 import { seqcount, seqlock } from "../../include/linux/seqlock.ts";
 import { READ_ONCE } from "../kcsan/marked.ts";
 import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
-import { WARN_ON_ONCE } from "../panic.ts";
 import { point, slow, spin_until, take_point } from "../sched/core.ts";
-import { current } from "../sched/task.ts";
 import { ready, type Spins } from "../sched/types.ts";
-import { debug_locks, name_of_member } from "./debug_locks.ts";
-import { LD_WAIT_INV, lock_acquire, lock_release, lockdep_init_map } from "./lockdep.ts";
+import { name_of_member } from "./debug_locks.ts";
+import { assign_lock_key, LD_WAIT_INV, lock_acquire, lock_release, lockdep_init_map } from "./lockdep.ts";
 import {
   spin_lock,
   spin_lock_init,
@@ -54,6 +53,7 @@ export function raw_read_seqcount(s: seqcount): number {
 /** Waits until nobody writes. @return what read_seqcount_retry() wants. Any context that interrupts no writer. */
 export function read_seqcount_begin(s: seqcount): Spins<number> {
   // A reader that interrupts a writer spins for ever, so it counts as taking a lock.
+  if (s.dep_map.key === null) assign_lock_key(s.dep_map, s, "s");
   lock_acquire(s.dep_map, 0, false, 2);
   lock_release(s.dep_map);
   return point() || s.sequence & 1 ? slow("read_seqcount_begin", begin_slow(s)) : ready(raw_read_seqcount(s));
@@ -70,12 +70,10 @@ export function read_seqcount_retry(s: seqcount, start: number): boolean {
   return READ_ONCE(s, "sequence") !== start;
 }
 
-function lockdep_assert_preemption_disabled(): void {
-  WARN_ON_ONCE(debug_locks.on && current().preemptible);
-}
 /** Begins to write. Writers are kept apart, and preemption is off, by what the caller holds. */
 export function write_seqcount_begin(s: seqcount): void {
   lockdep_assert_preemption_disabled();
+  if (s.dep_map.key === null) assign_lock_key(s.dep_map, s, "s");
   lock_acquire(s.dep_map, 0, false, 0);
   s.sequence++;
   kcsan_release(s);

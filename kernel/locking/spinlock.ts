@@ -16,7 +16,14 @@ import { clock, NSEC_PER_SEC } from "../time/clock.ts";
 import { arm, disarm, wheel_entry } from "../time/timer.ts";
 import { debug_locks_off, name_of_member } from "./debug_locks.ts";
 import { irqs_on, local_bh_disable, local_bh_enable, local_irq_disable, local_irq_save } from "./irqflags.ts";
-import { debug_check_no_locks_freed, LD_WAIT_SPIN, lock_acquire, lock_release, lockdep_init_map } from "./lockdep.ts";
+import {
+  assign_lock_key,
+  debug_check_no_locks_freed,
+  LD_WAIT_SPIN,
+  lock_acquire,
+  lock_release,
+  lockdep_init_map,
+} from "./lockdep.ts";
 
 export const SPINLOCK_MAGIC = 0xdead4ead;
 /** When the watchdog thread notices, at its default threshold. */
@@ -73,6 +80,7 @@ function take(lock: spinlock): void {
 
 /** For a lock that is free, with preemption off. */
 function take_free(lock: spinlock, subclass: number): void {
+  if (lock.dep_map.key === null) assign_lock_key(lock.dep_map, lock, "lock");
   lock_acquire(lock.dep_map, subclass, false);
   debug_spin_lock_before(lock);
   take(lock);
@@ -99,6 +107,7 @@ function softlockup(entry: wheel_entry): Spins {
 
 /** Takes a lock that may be held, with preemption off. */
 function* spin_for(lock: spinlock, subclass: number): Spins {
+  if (lock.dep_map.key === null) assign_lock_key(lock.dep_map, lock, "lock");
   lock_acquire(lock.dep_map, subclass, false);
   debug_spin_lock_before(lock);
   if (lock.owner !== null) {
@@ -183,6 +192,7 @@ export function spin_trylock(lock: spinlock): number {
   preempt_disable();
   if (lock.owner === null) {
     take(lock);
+    if (lock.dep_map.key === null) assign_lock_key(lock.dep_map, lock, "lock");
     lock_acquire(lock.dep_map, 0, true);
     return 1;
   }

@@ -6,8 +6,9 @@
 import { down_read, down_read_trylock, down_write, down_write_killable, up_read, up_write } from "../locking/rwsem.ts";
 import type { Sleeps } from "../sched/types.ts";
 import { type mm_struct, user_page, VM_READ, VM_WRITE } from "./mm_struct.ts";
-import { type page, put_page } from "./page.ts";
+import { type page, put_page_refs } from "./page.ts";
 import { PAGE_SIZE } from "./page_size.ts";
+import { atomic_add } from "../../include/linux/atomic.ts";
 import { EFAULT } from "../../include/linux/errno.ts";
 
 export const FOLL_WRITE = 0x01;
@@ -36,7 +37,7 @@ export function pin_user_pages_remote(
   for (let i = 0; i < nr_pages; i++) {
     const p = user_page(mm, start + BigInt(i * PAGE_SIZE), gup_flags & FOLL_WRITE ? VM_WRITE : VM_READ);
     if (!p) return i || -EFAULT;
-    p._refcount += GUP_PIN_COUNTING_BIAS;
+    atomic_add(GUP_PIN_COUNTING_BIAS, p._refcount);
     pages.set(i, p);
   }
   return nr_pages;
@@ -44,8 +45,7 @@ export function pin_user_pages_remote(
 
 /** Any context. */
 export function unpin_user_page(p: page): void {
-  p._refcount -= GUP_PIN_COUNTING_BIAS - 1;
-  put_page(p);
+  put_page_refs(p, GUP_PIN_COUNTING_BIAS);
 }
 export function unpin_user_pages(pages: page_slots, npages: number): void {
   for (let i = 0; i < npages; i++) unpin_user_page(pages.at(i)!);

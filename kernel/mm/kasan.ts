@@ -96,7 +96,7 @@ export function kasan_check_range(of: kobj_memory, at: number, size: number, wri
   if (of.$mem.freed) return !kasan_report({ mem: of.$mem, type: bug_type_of(of.$mem), addr, size, write });
   const room = is_bytes(of) && !of.$mem.size ? of.$bytes.length : room_in(of);
   if (at >= 0 && at + size <= room) {
-    if (write && of.$mem.unwritten && is_bytes(of)) written.mark(of, at, size);
+    if (write && of.$mem.unwritten) written.mark(of, at, size);
     s.watch_range?.(of, at, size, write);
     s.footprint_range?.(of, at, size, write);
     return true;

@@ -4,6 +4,8 @@ import { per_boot_books } from "../boot.ts";
 import { current_name, report, where_we_are } from "../panic.ts";
 import { LOGLEVEL_ERR, printk } from "../printk.ts";
 import { format_place, stack_trace } from "../stacktrace.ts";
+import { add_taint, LOCKDEP_NOW_UNRELIABLE, TAINT_BAD_PAGE } from "../taint.ts";
+import { print_memory_metadata } from "./kasan_shadow.ts";
 import type { mem_object, track } from "./object.ts";
 
 const s = per_boot_books(() => ({
@@ -12,6 +14,7 @@ const s = per_boot_books(() => ({
 }));
 
 const LINE = "=".repeat(66);
+const UBSAN_LINE = "=".repeat(80);
 
 export interface kasan_bug {
   readonly mem: mem_object;
@@ -99,9 +102,12 @@ export function kasan_report(bug: kasan_bug): true {
       ? `Free of addr ${px(bug.addr)} by task ${comm}/${pid}`
       : `${bug.write ? "Write" : "Read"} of size ${bug.size} at addr ${px(bug.addr)} by task ${comm}/${pid}`;
   printk(LOGLEVEL_ERR, "%s\n", LINE);
-  const text = [title, what, "", where_we_are(), "", ...describe_object(mem, bug.addr)].join("\n");
+  const state = print_memory_metadata(mem, bug.addr, bug.size);
+  if (state.length > 0) state.unshift("");
+  const text = [title, what, "", where_we_are(), "", ...describe_object(mem, bug.addr), ...state].join("\n");
   report({ checker: "kasan", title, text, level: LOGLEVEL_ERR });
   printk(LOGLEVEL_ERR, "%s\n", LINE);
+  add_taint(TAINT_BAD_PAGE, LOCKDEP_NOW_UNRELIABLE);
   return true;
 }
 
@@ -113,5 +119,7 @@ export function ubsan_report(index: number, element: string, length: number): vo
   s.reported.add(key);
   const title = `UBSAN: array-index-out-of-bounds in ${place}`;
   const text = [title, `index ${index} is out of range for type '${element} [${length}]'`, where_we_are()].join("\n");
+  printk(LOGLEVEL_ERR, "%s\n", UBSAN_LINE);
   report({ checker: "ubsan", title, text, level: LOGLEVEL_ERR });
+  printk(LOGLEVEL_ERR, "%s\n", UBSAN_LINE);
 }

@@ -5,7 +5,7 @@ import { bool, type kobj_memory, layout_of, opaque, sizeof, str, struct, u32 } f
 import { report, WARN, WARN_ON, where_we_are } from "../panic.ts";
 import { LOGLEVEL_ERR, LOGLEVEL_WARNING, pr_warn } from "../printk.ts";
 import { format_place, stack_trace } from "../stacktrace.ts";
-import { print_tainted } from "../taint.ts";
+import { add_taint, LOCKDEP_NOW_UNRELIABLE, print_tainted, TAINT_BAD_PAGE } from "../taint.ts";
 import { jiffies } from "../time/clock.ts";
 import { should_failslab } from "./failslab.ts";
 import { kasan_check_range } from "./kasan.ts";
@@ -150,6 +150,7 @@ function objects_remaining(
     if (t) text.push(`Allocated in ${t.place} age=${jiffies() - t.jiffies} cpu=0 pid=${t.pid}`);
   }
   report({ checker: "slab_cache", title, text: text.join("\n"), level: LOGLEVEL_ERR });
+  add_taint(TAINT_BAD_PAGE, LOCKDEP_NOW_UNRELIABLE);
 }
 
 /** sizeof() of the objects of a cache, whatever its state. */

@@ -8,8 +8,9 @@ import { data_sections, per_boot_books } from "../boot.ts";
 import { kobj_memory } from "../lib/struct.ts";
 import { MODULE_STATE_COMING, MODULE_STATE_LIVE, module_images, vmlinux } from "../modpost.ts";
 import { type kernel_report, report } from "../panic.ts";
-import { sched } from "../sched/task.ts";
+import { sched, type task_struct } from "../sched/task.ts";
 import { clock, jiffies, NSEC_PER_JIFFY } from "../time/clock.ts";
+import { is_bytes } from "./kasan.ts";
 import { mem_object, type memory_kind } from "./object.ts";
 import { live_memory, slab_books } from "./slab.ts";
 
@@ -84,21 +85,44 @@ function roots(): object[] {
   return from;
 }
 
+/** What a scan is about, if not all of what nothing points to. */
+export interface scan_options {
+  /** Objects made after this time, in jiffies, are too young. */
+  readonly born_until?: number;
+  /** Of these tasks it is known that no local variable of theirs holds what they made. */
+  readonly idle?: ReadonlySet<task_struct>;
+}
+
+/** @return what nothing points to, oldest first */
+export function unreferenced_objects({ born_until = Infinity, idle }: scan_options = {}): mem_object[] {
+  const reached = reachable(roots());
+  const alive = new Set(sched.tasks.filter((t) => !t.daemon && !idle?.has(t)).map((t) => t.pid));
+  const found: mem_object[] = [];
+  for (const mem of live_memory()) {
+    if (mem.kind === "stack" || reached.has(mem) || s.ignored.has(mem)) continue;
+    const t = mem.alloc_track;
+    if (t && (alive.has(t.pid) || t.jiffies > born_until)) continue;
+    found.push(mem);
+  }
+  return found;
+}
+/** @return a report for each of them that was not reported before */
+export function report_unreferenced(objects: readonly mem_object[]): kernel_report[] {
+  const fresh = objects.filter((mem) => !s.reported.has(mem));
+  for (const mem of fresh) s.reported.add(mem);
+  return fresh.map((mem) => report({ checker: "kmemleak", title: title_of(mem), text: unreferenced_text(mem) }));
+}
+/** They are leaks no more, and what they point to is in use. */
+export function paint_grey(objects: Iterable<mem_object>): void {
+  for (const mem of objects) s.not_leaks.add(mem);
+}
+
 /**
  * Looks for leaks. To be called from outside when the machine is quiet.
  * @return a report for each object that was not reported before, oldest first
  */
 export function kmemleak_scan(): kernel_report[] {
-  const reached = reachable(roots());
-  const alive = new Set(sched.tasks.filter((t) => !t.daemon).map((t) => t.pid));
-  const found: kernel_report[] = [];
-  for (const mem of live_memory()) {
-    if (mem.kind === "stack" || reached.has(mem) || s.ignored.has(mem) || s.reported.has(mem)) continue;
-    if (mem.alloc_track && alive.has(mem.alloc_track.pid)) continue;
-    s.reported.add(mem);
-    found.push(report({ checker: "kmemleak", title: title_of(mem), text: text_of(mem) }));
-  }
-  return found;
+  return report_unreferenced(unreferenced_objects());
 }
 
 function title_of(mem: mem_object): string {
@@ -106,7 +130,24 @@ function title_of(mem: mem_object): string {
   return `unreferenced object: ${name} (size ${mem.size})`;
 }
 
-function text_of(mem: mem_object): string {
+const HEX_ROW_SIZE = 16;
+const HEX_MAX_LINES = 2;
+/** As seq_hex_dump() prints bytes, with their characters behind. Members of structs have no bytes. */
+function hex_dump_object(mem: mem_object): string[] {
+  if (!is_bytes(mem.root)) return [];
+  const bytes = mem.root.$bytes.subarray(0, HEX_MAX_LINES * HEX_ROW_SIZE);
+  const lines = [`  hex dump (first ${bytes.length} bytes):`];
+  for (let at = 0; at < bytes.length; at += HEX_ROW_SIZE) {
+    const row = [...bytes.subarray(at, at + HEX_ROW_SIZE)];
+    const hex = row.map((b) => b.toString(16).padStart(2, "0")).join(" ");
+    const ascii = row.map((b) => (b >= 0x20 && b < 0x7f ? String.fromCharCode(b) : ".")).join("");
+    lines.push(`    ${hex.padEnd(HEX_ROW_SIZE * 3)} ${ascii}`);
+  }
+  return lines;
+}
+
+/** Source: print_unreferenced() */
+export function unreferenced_text(mem: mem_object): string {
   const t = mem.alloc_track;
   const born = t?.jiffies ?? 0;
   const age = Math.floor((clock.ns - born * NSEC_PER_JIFFY) / 1_000_000);
@@ -114,6 +155,7 @@ function text_of(mem: mem_object): string {
   return [
     `unreferenced object 0x${mem.addr.toString(16).padStart(8, "0")} (size ${mem.size}):`,
     `  comm "${t?.comm ?? ""}", pid ${t?.pid ?? 0}, jiffies ${born} (age ${seconds}s)`,
+    ...hex_dump_object(mem),
     "  backtrace:",
     ...(t?.stack ?? []).map((f) => `    ${f}`),
   ].join("\n");

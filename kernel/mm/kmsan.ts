@@ -6,11 +6,15 @@
 import { per_boot } from "../boot.ts";
 import { checkers } from "../checkers.ts";
 import { written, type byte_memory } from "../lib/bytestruct.ts";
-import { addr_of } from "../lib/struct.ts";
+import { addr_of, kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
 import { dump_stack_print_info, report } from "../panic.ts";
 import { LOGLEVEL_ERR, printk } from "../printk.ts";
 import { format_call, format_place, stack_trace } from "../stacktrace.ts";
 import { add_taint, LOCKDEP_NOW_UNRELIABLE, TAINT_BAD_PAGE } from "../taint.ts";
+
+import { is_bytes } from "./kasan.ts";
+import type { mem_object, track } from "./object.ts";
+import { take_track } from "./track.ts";
 
 const s = per_boot(() => ({
   /** One report for each place and object. */
@@ -19,9 +23,28 @@ const s = per_boot(() => ({
 
 const LINE = "=".repeat(53);
 
-/** Nobody has written these bytes yet. @of: the whole of an allocation */
-export function kmsan_poison_memory(of: byte_memory): void {
-  if (checkers.on) of.$mem.unwritten = new Uint8Array(of.$bytes.length).fill(1);
+/** Whether a struct has members with bytes, by its class; outlives boots, as code does. */
+const with_bytes = new WeakMap<object, boolean>();
+function has_bytes(of: kobj_memory): boolean {
+  if (of instanceof struct_array) return of.$items.some((item) => item instanceof kobj_memory && has_bytes(item));
+  if (is_bytes(of)) return true;
+  let known = with_bytes.get(of.constructor);
+  if (known === undefined) {
+    const embedded = Object.entries(layout_of(of)?.fields ?? {}).filter(([, f]) => f.kind !== "value");
+    known = embedded.some(([name]) => {
+      const member: unknown = Reflect.get(of, name);
+      return member instanceof kobj_memory && has_bytes(member);
+    });
+    with_bytes.set(of.constructor, known);
+  }
+  return known;
+}
+
+/** Nobody has written these bytes yet, or those of the members that have some. @of: the whole of an allocation. Any context. */
+export function kmsan_poison_memory(of: kobj_memory): void {
+  if (!checkers.on) return;
+  if (is_bytes(of)) of.$mem.unwritten = new Uint8Array(of.$bytes.length).fill(1);
+  else if (has_bytes(of)) of.$mem.unwritten = new Uint8Array(of.$mem.size).fill(1);
 }
 
 /** An allocation has got longer where it is: what is behind the first `had` bytes is unwritten. */
@@ -33,16 +56,16 @@ export function kmsan_grow_memory(of: byte_memory, had: number): void {
 }
 
 /** Where `at` bytes into `of` is in the notes of its allocation; -1 for what lies behind the bytes that were asked for. */
-function place_in(of: byte_memory, at: number): number {
+function place_in(of: kobj_memory, at: number): number {
   const { root } = of.$mem;
   if (root === of) return at;
-  const whole = root && "$bytes" in root ? root.$bytes : null;
-  if (!(whole instanceof Uint8Array) || whole.buffer !== of.$bytes.buffer) return -1;
-  return of.$bytes.byteOffset - whole.byteOffset + at;
+  // A part of a struct whose other members have no bytes.
+  if (!is_bytes(root) || !is_bytes(of)) return addr_of(of) - of.$mem.addr + at;
+  return root.$bytes.buffer === of.$bytes.buffer ? of.$bytes.byteOffset - root.$bytes.byteOffset + at : -1;
 }
 
 /** The bytes are written now, by the kernel or by a device. Any context. */
-export function kmsan_unpoison_memory(of: byte_memory, at: number, n: number): void {
+export function kmsan_unpoison_memory(of: kobj_memory, at: number, n: number): void {
   const from = place_in(of, at);
   if (from >= 0) of.$mem.unwritten?.fill(0, from, from + n);
 }
@@ -54,8 +77,14 @@ export function kmsan_copy_memory(dst: byte_memory, src: byte_memory, n: number)
   const to = place_in(dst, 0);
   if (!src.$mem.unwritten || from < 0 || to < 0) return;
   dst.$mem.unwritten ??= new Uint8Array(dst.$mem.size);
-  dst.$mem.unwritten.set(src.$mem.unwritten.subarray(from, from + n).slice(0, dst.$mem.unwritten.length - to), to);
+  const notes = src.$mem.unwritten.slice(from, Math.min(from + n, from + dst.$mem.unwritten.length - to));
+  dst.$mem.unwritten.set(notes, to);
+  if (notes.includes(1)) stored.set(dst.$mem, { from: src.$mem, at: take_track(kmsan_copy_memory) });
 }
+
+/** Where what is not written came from by a copy, the last one of each memory. */
+const stored = new WeakMap<mem_object, { readonly from: mem_object; readonly at: track }>();
+const MAX_ORIGIN_DEPTH = 7;
 
 /**
  * `n` bytes of `from` go to user space: speaks of each run of bytes that nobody has written. A byte that is not zero was
@@ -74,6 +103,22 @@ export function kmsan_copy_to_user(to: bigint, from: byte_memory, n: number): vo
   }
 }
 
+/** Of a local variable the compiler knows the name; here that of its struct stands. */
+function kmsan_print_origin(mem: mem_object): string[] {
+  const lines: string[] = [];
+  let at = mem;
+  for (let depth = 0; depth < MAX_ORIGIN_DEPTH; depth++) {
+    const copy = stored.get(at);
+    if (!copy) break;
+    lines.push("Uninit was stored to memory at:", ...copy.at.stack.map((f) => ` ${f}`), "");
+    at = copy.from;
+  }
+  const born = (at.alloc_track?.stack ?? []).filter((f) => !/^on_stack\b/.test(f)).map((f) => ` ${f}`);
+  if (at.kind === "stack") lines.push(`Local variable ${at.type} created at:`, ...born.slice(0, 2));
+  else lines.push("Uninit was created at:", ...(born.length > 0 ? born : ["(stack is not available)"]));
+  return lines;
+}
+
 function kmsan_report(to: bigint, from: byte_memory, size: number, first: number, last: number): void {
   const frames = stack_trace().filter((f) => f.file !== "kernel/mm/kmsan.ts" && f.file !== "kernel/mm/uaccess.ts");
   const place = format_place(frames);
@@ -81,13 +126,11 @@ function kmsan_report(to: bigint, from: byte_memory, size: number, first: number
   if (s.reported.has(key)) return;
   s.reported.add(key);
   const title = `BUG: KMSAN: kernel-infoleak in ${place}`;
-  const born = from.$mem.alloc_track?.stack ?? [];
   const text = [
     title,
     ...frames.map((f) => ` ${format_call(f)}`),
     "",
-    "Uninit was created at:",
-    ...(born.length > 0 ? born.map((f) => ` ${f}`) : ["(stack is not available)"]),
+    ...kmsan_print_origin(from.$mem),
     "",
     first === last
       ? `Byte ${first} of ${size} is uninitialized`

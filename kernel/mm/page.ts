@@ -2,16 +2,17 @@
 /** Pages of real memory: what user space is made of, and what __get_free_page() gives. Source: mm/page_alloc.c */
 import { per_boot_books } from "../boot.ts";
 import { kbuf } from "../lib/bytestruct.ts";
-import { opaque, s32, struct, u32 } from "../lib/struct.ts";
+import { embed, opaque, struct, u32 } from "../lib/struct.ts";
 import { should_failslab } from "./failslab.ts";
 import { bury, check_free, give_birth, might_alloc, take_addresses } from "./slab.ts";
 import { PAGE_SHIFT, PAGE_SIZE } from "./page_size.ts";
+import { atomic_inc, atomic_read, atomic_set, atomic_sub_and_test, atomic_t } from "../../include/linux/atomic.ts";
 import { __GFP_DMA, type gfp_t } from "../../include/linux/gfp_types.ts";
 
 class page_base extends struct("page", {
   flags: u32(),
   /** References: the allocation, each mapping, each pin. */
-  _refcount: s32(),
+  _refcount: embed(() => atomic_t),
   pfn: opaque<number>(() => 0),
   /** Its PAGE_SIZE bytes. */
   $data: opaque<kbuf | null>(() => null),
@@ -24,7 +25,7 @@ function make_page(data: kbuf): page {
   const p = new page();
   p.pfn = data.$mem.addr / PAGE_SIZE;
   p.$data = data;
-  p._refcount = 1;
+  atomic_set(p._refcount, 1);
   s.by_pfn.set(p.pfn, p);
   return p;
 }
@@ -63,7 +64,7 @@ export function page_at(data: kbuf): page {
   const p = new page();
   p.pfn = take_addresses(PAGE_SIZE, false, PAGE_SIZE) / PAGE_SIZE;
   p.$data = data;
-  p._refcount = 1;
+  atomic_set(p._refcount, 1);
   s.by_pfn.set(p.pfn, p);
   return p;
 }
@@ -87,11 +88,15 @@ export function free_page(p: kbuf | null): void {
 }
 
 export function get_page(p: page): void {
-  p._refcount++;
+  atomic_inc(p._refcount);
 }
 /** The last reference frees the page. */
 export function put_page(p: page): void {
-  if (--p._refcount > 0) return;
+  put_page_refs(p, 1);
+}
+/** As put_page(), for `refs` references. */
+export function put_page_refs(p: page, refs: number): void {
+  if (!atomic_sub_and_test(refs, p._refcount)) return;
   s.by_pfn.delete(p.pfn);
   const data = p.$data;
   if (data && data.$mem.kind === "page") bury(data.$mem);
@@ -100,7 +105,7 @@ export function __free_page(p: page): void {
   put_page(p);
 }
 export function page_count(p: page): number {
-  return p._refcount;
+  return atomic_read(p._refcount);
 }
 
 export function page_to_pfn(p: page): number {

@@ -15,7 +15,6 @@ import { trace_kfree, trace_kmalloc } from "../trace/events.ts";
 import { footprint_free } from "./footprint.ts";
 import { bug_type_of, kasan_report } from "./kasan_report.ts";
 import { should_failslab } from "./failslab.ts";
-import { is_bytes } from "./kasan.ts";
 import { kmsan_poison_memory } from "./kmsan.ts";
 import { mem_object, type memory_kind } from "./object.ts";
 import {
@@ -68,6 +67,11 @@ export function take_addresses(size: number, dma: boolean, align = 8): number {
   const addr = Math.ceil(s[zone] / align) * align;
   s[zone] = addr + Math.max(size, 8);
   return addr;
+}
+
+/** Whether nothing has been allocated there yet, in the zone of this address. */
+export function never_allocated(addr: number): boolean {
+  return addr >= (addr >= ZONE_NORMAL_START ? s.normal : s.dma);
 }
 
 export interface allocation {
@@ -203,9 +207,9 @@ export function kmalloc(of: struct_ctor<kobj_memory> | number, gfp: gfp_t, size?
     allocate(size ?? sizeof(of), gfp, layout_of(of)?.name ?? of.name, () => new of()),
   );
 }
-/** Notes, of memory with bytes, that nobody has written it. */
+/** Notes, of memory with bytes in it, that nobody has written them. */
 function unwritten<T extends kobj_memory>(gfp: gfp_t, object: T | null): T | null {
-  if (object && !(gfp & __GFP_ZERO) && is_bytes(object)) kmsan_poison_memory(object);
+  if (object && !(gfp & __GFP_ZERO)) kmsan_poison_memory(object);
   return object;
 }
 /** kmalloc() of memory that is zero. */

@@ -6,7 +6,6 @@ import { should_failslab } from "./failslab.ts";
 import { bug_type_of, kasan_report } from "./kasan_report.ts";
 import { cache_layout, cache_of, type kmem_cache, set_cache_of, SLAB_CACHE_DMA } from "./kmem_cache.ts";
 import { bury, check_free, free_of_null, give_birth, might_alloc, take_addresses } from "./slab.ts";
-import { is_bytes } from "./kasan.ts";
 import { kmsan_poison_memory } from "./kmsan.ts";
 import { __GFP_DMA, __GFP_ZERO, type gfp_t } from "../../include/linux/gfp_types.ts";
 
@@ -50,7 +49,7 @@ export function kmem_cache_alloc<T extends kobj_memory>(s: kmem_cache<T>, gfp: g
   );
   set_cache_of(object, s);
   if (s.ctor) s.ctor(object);
-  else if (!(gfp & __GFP_ZERO) && is_bytes(object)) kmsan_poison_memory(object);
+  else if (!(gfp & __GFP_ZERO)) kmsan_poison_memory(object);
   return object;
 }
 /** What is left of a destroyed cache still works, as it does until its memory is used again. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Objects on the stack whose life ends with their block: `using c = on_stack(completion)`. */
 import { type kobj_memory, layout_of, sizeof } from "../lib/struct.ts";
-import { is_bytes } from "./kasan.ts";
 import { kmsan_poison_memory } from "./kmsan.ts";
 import { bury, give_birth, type struct_ctor, take_addresses } from "./slab.ts";
 
@@ -18,7 +17,7 @@ export function on_stack<T extends kobj_memory>(of: struct_ctor<T>): T & Disposa
     { kind: "stack", addr, size, usable: size, cache: null, type, usersize: size },
     () => new of(),
   );
-  if (is_bytes(object)) kmsan_poison_memory(object);
+  kmsan_poison_memory(object);
   Object.defineProperty(object, Symbol.dispose, { value: end_of_block });
   return object as T & Disposable; // the method was just defined
 }

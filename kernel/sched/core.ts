@@ -58,13 +58,17 @@ function can_go_on(t: task_struct): boolean {
 
 /** Everybody who could run next: the current task first, then those on other CPUs, then those that wait for one. */
 function candidates(me: task_struct | null): task_struct[] {
+  const { cpus, runnable } = sched;
   const found: task_struct[] = [];
   if (me && can_go_on(me)) found.push(me);
-  for (const c of sched.cpus) if (c.curr && c.curr !== me && can_go_on(c.curr)) found.push(c.curr);
-  for (const t of sched.runnable) if (cpu_for(t)) found.push(t);
-  // One CPU with nothing to do is as good as another.
-  const free = sched.cpus.find((c) => c.idle && pending_for_idle(c));
-  if (free?.idle) found.push(free.idle);
+  for (const c of cpus) if (c.curr && c.curr !== me && can_go_on(c.curr)) found.push(c.curr);
+  for (const t of runnable) if (cpu_for(t)) found.push(t);
+  for (const c of cpus) {
+    if (!c.idle || !pending_for_idle(c)) continue;
+    // One CPU with nothing to do is as good as another.
+    found.push(c.idle);
+    break;
+  }
   return found;
 }
 
@@ -78,7 +82,15 @@ function choose(from: readonly task_struct[], me: task_struct | null): task_stru
     const scarce = sched.runnable.some((t) => !from.includes(t));
     watcher.step(from.map(id_of), me && from[0] === me ? id_of(me) : 0, scarce);
   }
-  return from[decide("switch", from.length, (i) => `${from[i]?.comm ?? "?"}/${from[i]?.pid ?? 0}`)] ?? null;
+  if (from.length < 2) return from[0] ?? null;
+  asked_about = from;
+  return from[decide("switch", from.length, label_of)] ?? null;
+}
+/** Whom the question is about that is being answered: one function names them, where one for each question would cost as much as the answer. */
+let asked_about: readonly task_struct[] = [];
+function label_of(i: number): string {
+  const t = asked_about[i];
+  return `${t?.comm ?? "?"}/${t?.pid ?? 0}`;
 }
 
 /**
@@ -239,10 +251,17 @@ function put_on(t: task_struct, c: cpu): void {
     c.curr.cpu = null;
     if (!(c.curr.flags & PF_IDLE)) sched.runnable.push(c.curr);
   }
-  const at = sched.runnable.indexOf(t);
-  if (at >= 0) sched.runnable.splice(at, 1);
+  take_out(sched.runnable, t);
   c.curr = t;
   t.cpu = c;
+}
+
+/** As splice() would, which makes a list of what it takes out. */
+function take_out(list: task_struct[], t: task_struct): void {
+  const at = list.indexOf(t);
+  if (at < 0) return;
+  list.copyWithin(at, at + 1);
+  list.pop();
 }
 
 function take_off(t: task_struct): void {
@@ -274,7 +293,7 @@ function run(t: task_struct): void {
     sched.current = null;
     // The idle task holds its CPU only for as long as it is in an interrupt.
     if (t.asleep || t.state === TASK_DEAD || (t.flags & PF_IDLE && t.preempt_count === 0)) take_off(t);
-    if (t.state === TASK_DEAD) sched.tasks.splice(sched.tasks.indexOf(t), 1);
+    if (t.state === TASK_DEAD) take_out(sched.tasks, t);
   }
 }
 

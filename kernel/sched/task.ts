@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Tasks and the CPUs they run on. */
 import { per_boot_books } from "../boot.ts";
+import type { context } from "../kcsan/order.ts";
+import type { held_lock } from "../locking/lockdep.ts";
 import type { stack_frame } from "../stacktrace.ts";
 import type { CpuPoint, Sleeps, SleepPoint } from "./types.ts";
 
@@ -67,9 +69,13 @@ export class task_struct {
   fatal_signal = false;
   /** Work to do before the task returns to user space: deferred fput() above all. */
   task_works: (() => Sleeps)[] = [];
-  /** Process-wide things, each kept by the file that knows them (open files, memory, …). */
-  readonly attached = new Map<symbol, object>();
+  /** Locks that it holds or is about to take, outermost first: kernel/locking/lockdep.ts. */
+  readonly held_locks: held_lock[] = [];
   exit_code = 0;
+  /** What it does now, in the order that the race checker keeps; null until there is any. */
+  kcsan_ctx: context | null = null;
+  /** Of attached, once there is any; without a `#`, behind which the leak checker does not look. */
+  attachments: Map<symbol, object> | null = null;
   /** A task that waits for ever without anybody minding: workers and other daemons. */
   daemon: boolean;
 
@@ -79,6 +85,11 @@ export class task_struct {
     this.body = body[Symbol.iterator]();
     this.flags = flags;
     this.daemon = daemon;
+  }
+
+  /** Process-wide things, each kept by the file that knows them (open files, memory, …). */
+  get attached(): Map<symbol, object> {
+    return (this.attachments ??= new Map<symbol, object>());
   }
 
   get preemptible(): boolean {

@@ -7,6 +7,7 @@ import { configure_channel_subsystem, hw, type subchannel_plan } from "../../ker
 import { debug_find, debug_set_level, debug_view } from "../../kernel/arch/s390/debug.ts";
 import { run_user, type user_process } from "../../kernel/fs/process.ts";
 import type { Sleeps } from "../../kernel/sched/types.ts";
+import { kmemleak_scan } from "../../kernel/mm/kmemleak.ts";
 import { clock } from "../../kernel/time/clock.ts";
 import { ALL_EVENTS, trace_line, trace_subscribe } from "../../kernel/trace/trace.ts";
 import {
@@ -361,6 +362,25 @@ test.serial("unplug with a program running: C frees it with sch->lock held", (t)
     reports.join("\n"),
   );
 });
+
+test.serial(
+  "a program whose second transfer leads nowhere: C gives back the segment that failed, and not the one before it",
+  (t) => {
+    const { seen } = play(function* (d, seen) {
+      d.put(0x104000n, NOP);
+      // A transfer ends a segment unless its chaining bit is set, of which the channel thinks nothing.
+      seen.first = yield* d.start("0840000000104000" + "080000000f000000");
+      // It is lost when the next program has the list begun anew.
+      seen.second = yield* d.start(NOP);
+      yield* d.close();
+    });
+    t.deepEqual([seen.first, seen.second], [EINVAL, 124]);
+    t.deepEqual(
+      kmemleak_scan().map((r) => r.title),
+      ["unreferenced object: struct ccwchain (size 80)"],
+    );
+  },
+);
 
 test.serial("paths: vary queues nothing, going and coming queues a channel report word each", (t) => {
   const { seen, ftrace } = play(function* (d, seen, u) {

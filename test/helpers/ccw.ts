@@ -117,6 +117,7 @@ export function* startNop(u: user_process, opened: Opened): Sleeps<number> {
 }
 
 const VFIO_IOMMU_MAP_DMA = VFIO + 13;
+export const VFIO_IOMMU_UNMAP_DMA = VFIO + 14;
 
 export function* mapDma(u: user_process, container: number, vaddr: bigint, iova: bigint, size: number): Sleeps<number> {
   const arg = yield* u.alloc(4096);
@@ -126,4 +127,12 @@ export function* mapDma(u: user_process, container: number, vaddr: bigint, iova:
   u.poke_u64(arg + 16n, iova);
   u.poke_u64(arg + 24n, BigInt(size));
   return yield* u.ioctl(container, VFIO_IOMMU_MAP_DMA, arg);
+}
+
+export function* unmapDma(u: user_process, container: number, iova: bigint, size: number): Sleeps<number> {
+  const arg = yield* u.alloc(4096);
+  u.poke_u32(arg, 24);
+  u.poke_u64(arg + 8n, iova);
+  u.poke_u64(arg + 16n, BigInt(size));
+  return yield* u.ioctl(container, VFIO_IOMMU_UNMAP_DMA, arg);
 }

@@ -20,6 +20,7 @@ import {
   SCH_NO,
   unbind,
   unloadModules,
+  unmapDma,
   UUID,
   VFIO_DEVICE_RESET,
   VFIO_DEVICE_SET_IRQS,
@@ -45,11 +46,16 @@ const DEVNO = 0x1001;
 const EIO = 5;
 const EBUSY = 16;
 
-/** Where the guest has its program. */
+/** Where the guest has its program, and what it reads. */
 const PROGRAM = 0x10000n;
 const SEGMENT = PROGRAM + 0x800n;
+const DATA = PROGRAM + 0xc00n;
+const NOWHERE = PROGRAM + 0x100000n;
+const PAGE = 4096;
 const NOP = 0x03;
 const TIC = 0x08;
+/** The simple device's: the features, of which the guest takes five bytes. */
+const READ_FEAT = 0x12;
 const CC = 0x40;
 const SLI = 0x20;
 function address(at: bigint): number[] {
@@ -63,6 +69,8 @@ export class Guest {
   readonly uuid = UUID;
   opened: Opened = { container: -1, group: -1, device: -1 };
   eventfd = -1;
+  /** What lies at PROGRAM; mapped anew for each container. */
+  #page = 0n;
   /** Nobody else is about: what the device says is about what this guest did. */
   readonly alone: boolean;
   constructor(lab: Lab, alone = false) {
@@ -99,24 +107,36 @@ export class Guest {
     if (this.eventfd >= 0) yield* u.close(this.eventfd);
     this.eventfd = -1;
   }
-  /** A program of two segments: a NOP and a transfer, and elsewhere another NOP. @return what write() returned */
+  /** A program of two segments: a NOP and a transfer to the other, which reads into the guest's memory. @return what write() returned */
   *start(u: user_process): Sleeps<number> {
-    const page = yield* u.alloc(4096);
-    yield* mapDma(u, this.opened.container, page, PROGRAM, 4096);
-    u.poke(page, Uint8Array.of(NOP, CC | SLI, 0, 1, 0, 0, 0, 0, TIC, 0, 0, 0, ...address(SEGMENT)));
-    u.poke(page + SEGMENT - PROGRAM, Uint8Array.of(NOP, SLI, 0, 1, 0, 0, 0, 0));
+    const ret = yield* this.#program(u, SEGMENT);
+    if (this.alone) this.lab.must(ret !== -EIO, "a device that nobody took away is not operational");
+    return ret;
+  }
+  /** One whose second segment is not in the guest's memory. */
+  *startNowhere(u: user_process): Sleeps {
+    yield* this.#program(u, NOWHERE);
+  }
+  *#program(u: user_process, second: bigint): Sleeps<number> {
+    if (this.#page === 0n) this.#page = yield* u.alloc(PAGE);
+    const page = this.#page;
+    yield* mapDma(u, this.opened.container, page, PROGRAM, PAGE);
+    u.poke(page, Uint8Array.of(NOP, CC | SLI, 0, 1, 0, 0, 0, 0, TIC, 0, 0, 0, ...address(second)));
+    u.poke(page + SEGMENT - PROGRAM, Uint8Array.of(READ_FEAT, SLI, 0, 5, ...address(DATA)));
     const region = new Uint8Array(124);
     const words = new DataView(region.buffer);
     words.setUint32(4, 0x00c0ff00);
     words.setUint32(8, Number(PROGRAM));
     words.setUint32(12, 0x4000);
-    const ret = yield* u.pwrite_bytes(this.opened.device, region, 0n);
-    if (this.alone) this.lab.must(ret !== -EIO, "a device that nobody took away is not operational");
-    return ret;
+    return yield* u.pwrite_bytes(this.opened.device, region, 0n);
   }
   /** @return how often the device was heard of */
   *wait(u: user_process): Sleeps<bigint> {
     return this.eventfd < 0 ? 0n : yield* u.eventfd_read(this.eventfd, 10);
+  }
+  /** The memory of the program goes, be it that the program runs. */
+  *unmap(u: user_process): Sleeps {
+    yield* unmapDma(u, this.opened.container, PROGRAM, PAGE);
   }
   /** Starts again as soon as the first program is known to be over, as a guest with a lot to do does. */
   *startTwice(u: user_process): Sleeps {
@@ -137,6 +157,10 @@ export class Guest {
     yield* u.pread_bytes(device, 124, 0n);
     yield* u.pread_bytes(device, 52, SCHIB_REGION);
     yield* u.pread_bytes(device, 8, CRW_REGION);
+  }
+  /** Whether the program is over: without an eventfd, it is asked again and again. */
+  *poll(u: user_process): Sleeps {
+    yield* u.pread_bytes(this.opened.device, 124, 0n);
   }
   *signal(u: user_process, command: number): Sleeps {
     const region = new Uint8Array(8);
@@ -189,6 +213,7 @@ export const USE: readonly Step[] = [
   (u, g) => startStep(u, g),
   (u, g) => g.signal(u, CLEAR),
   (u, g) => g.reset(u),
+  (u, g) => g.startNowhere(u),
   (u, g) => g.deafen(u),
   (u, g) => g.close(u),
 ];
@@ -198,6 +223,7 @@ const BRIEF_USE: readonly Step[] = [
   (u, g) => g.listen(u),
   (u, g) => startStep(u, g),
   (u, g) => waitStep(u, g),
+  (u, g) => g.look(u),
   (u, g) => g.deafen(u),
   (u, g) => g.close(u),
 ];
@@ -331,7 +357,17 @@ export const ANYONE: readonly Happening[] = [
   helper("start", (u, g) => g.start(u)),
   helper("halt", (u, g) => g.signal(u, HALT)),
   helper("read", (u, g) => g.look(u)),
+  helper("unmap", (u, g) => g.unmap(u)),
   helper("close", (u, g) => g.close(u)),
+  {
+    name: "kill",
+    *happen(u) {
+      const guest = yield* u.getpid();
+      return yield* u.fork(function* (v) {
+        yield* v.kill(guest, SIGKILL);
+      });
+    },
+  },
 ];
 
 /**

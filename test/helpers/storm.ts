@@ -50,6 +50,12 @@ const KNOWN: readonly Known[] = [
     kinds: ["unplug"],
   },
   {
+    report: /^\[ BUG: Invalid wait context \]/,
+    where: / fsm_notoper\b/,
+    why: "the same, as the lock validator says it",
+    kinds: ["unplug"],
+  },
+  {
     report: /^BUG: scheduling while atomic/,
     where: / fsm_notoper\b/,
     why: "the same, when it has to wait for a mutex",

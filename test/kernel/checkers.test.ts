@@ -74,8 +74,17 @@ const PLANTED: Readonly<Record<string, readonly Fault[]>> = {
     by("ubsan", mm_faults.index_of_member),
   ],
   kcsan: [{ checker: "kcsan", tasks: [faults.races_first, faults.races_second], machine: { kcsan: true } }],
-  kmsan: [{ checker: "kmsan", tasks: [rules_memory.leaks_to_user], user: rules_memory.set_user }],
-  kmemleak: [{ checker: "kmemleak", tasks: [mm_faults.leak], powerOn: with_module_loaded, atTheEnd: kmemleak_scan }],
+  kmsan: [rules_memory.leaks_to_user, rules_memory.leaks_local_to_user].map((task) => ({
+    checker: "kmsan",
+    tasks: [task],
+    user: rules_memory.set_user,
+  })),
+  kmemleak: [mm_faults.leak, mm_faults.leak_bytes].map((task) => ({
+    checker: "kmemleak",
+    tasks: [task],
+    powerOn: with_module_loaded,
+    atTheEnd: kmemleak_scan,
+  })),
   kobject: [
     by("kobject", faults.kobject_twice),
     by("kobject", faults.kobject_got),
@@ -107,12 +116,17 @@ const PLANTED: Readonly<Record<string, readonly Fault[]>> = {
     by("lockdep", faults.lock_kept),
     by("lockdep", rules_locks.irq_safe_to_unsafe),
     by("lockdep", rules_locks.irq_inversion),
+    by("lockdep", faults.sleeps_in_spinlock),
+    by("lockdep", rules_locks.reads_rcu_and_sleeps),
+    by("lockdep", rules_locks.nests_in_nothing),
+    by("lockdep", rules_locks.spin_of_heap_zeros),
   ],
-  might_sleep: [by("might_sleep", faults.sleeps_in_spinlock)],
+  might_sleep: [by("might_sleep", faults.sleeps_in_spinlock), by("warn", rules_locks.blocks_while_waiting)],
   mutex: [
     by("debug_locks", faults.mutex_of_zeros),
     by("debug_locks", rules_locks.destroys_locked),
     by("debug_locks", rules_locks.uses_destroyed),
+    by("debug_locks", rules_locks.rwsem_unlocks_others, rules_locks.rwsem_unlocks_for_others),
   ],
   null_deref: [
     by("oops", faults.reads_null),

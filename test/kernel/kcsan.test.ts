@@ -67,11 +67,14 @@ import {
   type work_struct,
 } from "#linux/workqueue.ts";
 import { DEFINE_XARRAY, xa_load, xa_store } from "#linux/xarray.ts";
+import { get_page, put_page } from "#linux/mm.ts";
 import { boot, found, run, spawn } from "../../kernel/arch/machine.ts";
 import { random_schedule } from "../../kernel/explore/random.ts";
 import { run_user, type user_process } from "../../kernel/fs/process.ts";
 import { either } from "../../kernel/sched/either.ts";
 import { raise_irq } from "../../kernel/sched/interrupts.ts";
+import { GUP_PIN_COUNTING_BIAS, unpin_user_page } from "../../kernel/mm/gup.ts";
+import { alloc_user_page, type page } from "../../kernel/mm/page.ts";
 import { set_current_state } from "../../kernel/sched/core.ts";
 import { TASK_UNINTERRUPTIBLE } from "../../kernel/sched/task.ts";
 import { READY, type Spins } from "../../kernel/sched/types.ts";
@@ -587,6 +590,22 @@ function* frees_by_rcu(): Sleeps {
   rcu_read_unlock();
   kfree_rcu(w.d);
 }
+
+test.serial("references of a page are atomic", (t) => {
+  let made: page | null = null;
+  /** There is memory once the machine is up. It is pinned more often than it is let go. */
+  const it = (): page => {
+    if (!made) for (let i = 0; i < GUP_PIN_COUNTING_BIAS; i++) get_page((made ??= alloc_user_page()));
+    return made ?? alloc_user_page();
+  };
+  const hold = (): void => {
+    get_page(it());
+    put_page(it());
+  };
+  const unpin = (): void => unpin_user_page(it());
+  t.deepEqual(titles_of(hold, unpin, hold), []);
+});
+
 test.serial("a free after an access", (t) => {
   const runWith = (body: Sleeps): readonly string[] => {
     boot({ kcsan: true });

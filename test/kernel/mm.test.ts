@@ -10,6 +10,7 @@ import {
   set_fail_nth,
   setup_fault_attr,
 } from "../../kernel/lib/fault-inject.ts";
+import { run_user, type user_process } from "../../kernel/fs/process.ts";
 import { fei_inject, fei_remove } from "../../kernel/fail_function.ts";
 import { data_sections } from "../../kernel/boot.ts";
 import { kmemleak_scan, live_objects } from "../../kernel/mm/kmemleak.ts";
@@ -24,7 +25,7 @@ import {
   VM_READ,
 } from "../../kernel/mm/mm_struct.ts";
 import { live_memory, kmalloc_size_roundup } from "../../kernel/mm/slab.ts";
-import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM } from "#linux/errno.ts";
+import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from "#linux/errno.ts";
 import { msleep } from "#linux/delay.ts";
 import {
   GFP_DMA,
@@ -183,6 +184,36 @@ test("usercopy names the cache", (t) => {
   );
 });
 
+/** The memory state at the end of the first report, without addresses. */
+function shadowAfter(fault: () => Sleeps): string[] {
+  commit(fault);
+  const { text = "" } = found().find((r) => r.checker === "kasan") ?? {};
+  return text.slice(text.indexOf("\nMemory state around the buggy address:\n") + 1).split("\n");
+}
+test("KASAN: the memory around a bad access, as its shadow says", (t) => {
+  const rows = (fault: () => Sleeps): string[] => {
+    const lines = shadowAfter(fault);
+    t.is(lines.length, 7, lines.join("\n"));
+    t.is(lines[0], "Memory state around the buggy address:");
+    t.deepEqual(
+      lines.slice(1).map((l) => l[0]),
+      [" ", " ", ">", " ", " ", " "],
+    );
+    for (const l of lines.filter((_, i) => i > 0 && i !== 4))
+      t.regex(l, /^[ >][0-9a-f]{14}[08]0:(?: [0-9a-f]{2}){16}$/);
+    const at = (lines[4]!.length - 20) / 3;
+    t.true(Number.isInteger(at) && lines[4]!.trim() === "^");
+    return [lines[3]!, lines[5]!].flatMap((l) => l.slice(19).split(" ")).slice(at, at + 3);
+  };
+  t.deepEqual(
+    rows(faults.shadow_past),
+    ["04", "fc", "00"],
+    "four bytes of the last granule, then what the bucket has more",
+  );
+  t.deepEqual(rows(faults.shadow_far_past), ["fc", "00", "00"], "behind it the next object");
+  t.deepEqual(rows(faults.shadow_freed), ["fa", "fb", "fb"], "freed");
+});
+
 test("kmemleak: what nothing points to, oldest first, once", (t) => {
   boot();
   for (const m of module_images().values()) if (m.name === "mm_faults") m.state = 0;
@@ -214,6 +245,96 @@ test("kmemleak: what a task that lives may still hold is not called leaked", (t)
 function* hold(): Sleeps {
   kmalloc(32, GFP_KERNEL);
   yield* msleep(10);
+}
+
+const KMEMLEAK = "/sys/kernel/debug/kmemleak";
+interface LeakFile {
+  readonly write: (command: string) => Sleeps<number>;
+  readonly read: () => Sleeps<string>;
+}
+/** What is written to kmemleak's file by a process that has leaked something, and what is read from it. */
+function withLeakFile(body: (k: LeakFile, u: user_process) => Sleeps): void {
+  boot();
+  for (const x of module_images().get("mm_faults")?.statics ?? []) x.reset();
+  for (const m of module_images().values()) if (m.name === "mm_faults") m.state = 0;
+  run_user("init", function* (u) {
+    yield* u.syscall(function* () {
+      yield* faults.leak();
+      yield* faults.leak_bytes();
+      return 0;
+    });
+    const write = (command: string): Sleeps<number> => u.sysfs_write(KMEMLEAK, command);
+    yield* body(
+      {
+        write,
+        read: function* () {
+          return (yield* u.sysfs_read(KMEMLEAK)).text;
+        },
+      },
+      u,
+    );
+  });
+}
+test("kmemleak's file: scan, read, clear", (t) => {
+  const seen: Record<string, unknown> = {};
+  withLeakFile(function* (k, u) {
+    seen["young"] = [yield* k.write("scan"), yield* k.read()];
+    yield* u.sleep_ms(5_000);
+    seen["scan"] = [yield* k.write("scan"), yield* k.read()];
+    seen["again"] = [yield* k.write("scan\n"), (yield* k.read()) === (seen["scan"] as string[])[1]];
+    seen["clear"] = [yield* k.write("clear"), yield* k.read()];
+    seen["after"] = [yield* k.write("scan"), yield* k.read()];
+  });
+  t.is(run(), "done");
+  t.deepEqual(seen["young"], [4, ""], "an object may be five seconds old before it is called leaked");
+  const [ret, text] = seen["scan"] as [number, string];
+  t.is(ret, 4);
+  t.regex(
+    text,
+    new RegExp(
+      [
+        /^unreferenced object 0x[0-9a-f]{8} \(size 80\):\n/,
+        /  comm "init", pid \d+, jiffies 0 \(age 5\.000s\)\n  backtrace:\n    leak \[mm_faults\]\n(?:    .*\n)*/,
+        /unreferenced object 0x[0-9a-f]{8} \(size 40\):\n(?: .*\n)*/,
+        /unreferenced object 0x[0-9a-f]{8} \(size 20\):\n  comm .*\n  hex dump \(first 20 bytes\):\n/,
+        /    6b 6c 61 62 00 01 02 03 04 05 06 07 08 09 0a 0b  klab\.{12}\n/,
+        /    0c 0d 0e 0f {38}\.{4}\n/,
+        /  backtrace:\n    leak_bytes \[mm_faults\]\n(?:    .*\n)*$/,
+      ]
+        .map((r) => r.source)
+        .join(""),
+    ),
+  );
+  t.deepEqual(seen["again"], [5, true], "what is told once is still in the file");
+  t.deepEqual(seen["clear"], [5, ""]);
+  t.deepEqual(seen["after"], [4, ""], "what was cleared is a leak no more");
+  t.deepEqual(
+    log()
+      .filter((l) => l.text.startsWith("kmemleak:"))
+      .map((l) => l.text),
+    ["kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)"],
+  );
+  t.is(found().filter((r) => r.checker === "kmemleak").length, 3);
+});
+test("kmemleak's file: what it does not know, what others hold, and when it is off", (t) => {
+  const seen: unknown[] = [];
+  withLeakFile(function* (k, u) {
+    spawn("holder", holds_for_long());
+    yield* u.sleep_ms(6_000);
+    seen.push(yield* k.write("what"), yield* k.write("scan=on"), yield* k.write("dump=0x80000000"));
+    yield* k.write("scan");
+    seen.push((yield* k.read()).includes("holder"));
+    seen.push(yield* k.write("stack=off"), yield* k.write("scan"), (yield* k.read()).includes("holder"));
+    seen.push(yield* k.write("off"), yield* k.write("scan"), yield* k.write("clear"));
+  });
+  t.is(run(), "done");
+  t.deepEqual(seen, [-EINVAL, -EINVAL, -EINVAL, false, 9, 4, true, 3, -EPERM, 5]);
+  t.true(log().some((l) => l.text === "kmemleak: Kernel memory leak detector disabled"));
+});
+function* holds_for_long(): Sleeps {
+  const mine = kmalloc(32, GFP_KERNEL);
+  yield* msleep(60_000);
+  kfree(mine);
 }
 
 test("sizes and caches are kmalloc's", (t) => {

@@ -18,11 +18,14 @@ export interface Planted {
 /** Lines that only frame a text. */
 const FRAME = /^(-+\[ cut here \]-+|=+)$/;
 
+/** Rows of the shadow memory, and the mark below the one in the middle: they depend on what else is allocated. */
+const SHADOW = /^(?:[ >][0-9a-f]{16}:(?: [0-9a-f]{2}){16}| {19,}\^)$/;
+
 /** Addresses and process numbers count as equal. */
 export function comparable(text: string): string[] {
   return text
     .split("\n")
-    .filter((line) => !FRAME.test(line))
+    .filter((line) => !FRAME.test(line) && !SHADOW.test(line))
     .map((line) =>
       line
         .replaceAll(/\b(?:0x)?0{4,8}(?=[0-9a-f]*[1-9a-f][0-9a-f]{3})[0-9a-f]{8,12}\b(?!\/)/g, "ADDRESS")

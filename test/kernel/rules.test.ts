@@ -8,7 +8,7 @@ import { join } from "node:path";
 import test from "ava";
 import type { Sleeps } from "#linux/types.ts";
 import type { outcome } from "../../kernel/arch/machine.ts";
-import { boot } from "../../kernel/arch/machine.ts";
+import { boot, log } from "../../kernel/arch/machine.ts";
 import { kmemleak_scan } from "../../kernel/mm/kmemleak.ts";
 import { MODULE_STATE_LIVE, module_images } from "../../kernel/modpost.ts";
 import { set_source_lines } from "../../kernel/stacktrace.ts";
@@ -89,6 +89,12 @@ const RULES: readonly Rule[] = [
     kept: leaks("rules_memory", memory.kept_ok),
   },
   {
+    rule: "kmemleak: bytes",
+    checker: "kmemleak",
+    broken: leaks("mm_faults", mm_faults.leak_bytes),
+    kept: leaks("rules_memory", memory.kept_ok),
+  },
+  {
     rule: "kmemleak: reachability, not use",
     checker: "kmemleak",
     broken: leaks("rules_memory", memory.ring),
@@ -100,6 +106,18 @@ const RULES: readonly Rule[] = [
     broken: inUser(memory.leaks_to_user),
     kept: inUser(memory.all_written_ok),
   },
+  {
+    rule: "KMSAN: kernel-infoleak, a member of a struct",
+    checker: "kmsan",
+    broken: inUser(memory.leaks_member_to_user),
+    kept: inUser(memory.all_written_ok),
+  },
+  {
+    rule: "KMSAN: kernel-infoleak, a local variable",
+    checker: "kmsan",
+    broken: inUser(memory.leaks_local_to_user),
+    kept: inUser(memory.all_written_ok),
+  },
   rule("warn", "refcount_t: underflow", faults.ref_underflow, memory.refs_ok),
   rule("warn", "refcount_t: addition on 0", faults.ref_from_zero, memory.refs_ok),
   rule("warn", "refcount_t: saturated", faults.ref_overflow, memory.refs_ok),
@@ -107,17 +125,36 @@ const RULES: readonly Rule[] = [
   rule("lockdep", "recursion", faults.lock_again, locks.nested_ok),
   rule("lockdep", "order cycle of two", faults.lock_order, locks.cycle_ok),
   rule("lockdep", "order cycle of three", locks.cycle_of_three, locks.cycle_ok),
+  rule("lockdep", "order cycle through readers", locks.cycle_of_readers, locks.recursive_readers_ok),
+  rule("lockdep", "recursion of readers", locks.reads_again, locks.recursive_readers_ok),
+  rule("lockdep", "writes what it reads, recursively", locks.writes_what_it_reads, locks.recursive_readers_ok),
+  rule("lockdep", "order cycle of reader and writer", locks.recursive_reader_and_writer, locks.recursive_readers_ok),
+  rule("lockdep", "order cycle, the middle one unlocked first", locks.unlocks_across, locks.cycle_ok),
+  rule("lockdep", "nested in what is not held", locks.nests_in_nothing, locks.nested_ok),
   rule("lockdep", "in hardirq and with it on", faults.lock_in_irq, locks.irq_ok),
   rule("lockdep", "in softirq and with it on", locks.lock_in_softirq, locks.irq_ok),
   rule("lockdep", "irq-safe to irq-unsafe", locks.irq_safe_to_unsafe, locks.irq_order_ok),
   rule("lockdep", "irq-safe to irq-unsafe through a third", locks.irq_safe_to_unsafe_chain, locks.irq_order_ok),
   rule("lockdep", "irq lock inversion", locks.irq_inversion, locks.irq_order_ok),
+  rule("lockdep", "irq lock inversion, seen from behind", locks.irq_inversion_behind, locks.irq_order_ok),
+  rule("lockdep", "read in hardirq", locks.writes_and_reads_in_irq, locks.reads_and_reads_in_irq_ok),
+  rule("lockdep", "interrupts switched on while held", locks.irqs_on_too_early, locks.irq_ok),
   rule("lockdep", "held at exit", faults.lock_kept, locks.held_ok),
   rule("lockdep", "held on return to user space", faults.lock_to_user_space, locks.held_ok),
   rule("lockdep", "held and freed", faults.lock_freed, locks.freed_unlocked_ok),
+  rule("lockdep", "held and initialised", locks.initialises_held, locks.mutex_ok),
   rule("lockdep", "unlock of what nobody holds", faults.unlock_free, locks.held_ok),
   rule("warn", "lockdep_assert_held", locks.not_held, locks.held_ok),
   rule("warn", "lockdep_assert_not_held", locks.held_all_the_same, locks.held_ok),
+  rule("warn", "lockdep_assert_held_write", locks.held_for_reading_only, locks.asserts_ok),
+  rule("warn", "lockdep_assert_held_read", locks.held_for_writing_only, locks.asserts_ok),
+  rule("warn", "lockdep_assert_irqs_disabled", locks.irqs_on_all_the_same, locks.asserts_ok),
+  rule("warn", "lockdep_assert_in_irq", locks.not_in_irq, locks.asserts_ok),
+  rule("warn", "lockdep_assert_none_held_once", locks.held_after_all, locks.asserts_ok),
+  rule("lockdep", "RCU: sleeping while reading", locks.reads_rcu_and_sleeps, locks.rcu_ok),
+  rule("lockdep", "RCU: waiting for readers while reading", locks.reads_rcu_and_waits, locks.rcu_ok, "oops"),
+  rule("lockdep", "RCU: dereferenced by who does not read", locks.dereferences_outside, locks.rcu_ok),
+  rule("lockdep", "RCU: dereferenced unprotected", locks.dereferences_unprotected, locks.rcu_ok),
   {
     rule: "mutex: unlocked by another",
     checker: "lockdep",
@@ -127,12 +164,24 @@ const RULES: readonly Rule[] = [
   rule("debug_locks", "mutex: destroyed while locked", locks.destroys_locked, locks.mutex_ok),
   rule("debug_locks", "mutex: used after it was destroyed", locks.uses_destroyed, locks.mutex_ok),
   rule("debug_locks", "mutex: never initialised", faults.mutex_of_zeros, locks.mutex_ok),
-  rule("debug_locks", "rwsem: never initialised", locks.rwsem_of_zeros, locks.rwsem_ok),
+  rule("lockdep", "rwsem: never initialised", locks.rwsem_of_zeros, locks.rwsem_ok),
+  rule("debug_locks", "rwsem: never initialised, tried", locks.rwsem_tried_of_zeros, locks.rwsem_ok),
+  {
+    rule: "rwsem: unlocked by another",
+    checker: "debug_locks",
+    broken: by(locks.rwsem_unlocks_others, locks.rwsem_unlocks_for_others),
+    kept: by(locks.rwsem_ok),
+  },
+  rule("debug_locks", "rwsem: unlocked by who does not read", locks.rwsem_unreads, locks.rwsem_ok),
+  rule("debug_locks", "rwsem: downgraded while free", locks.downgrades_free, locks.rwsem_ok),
+  rule("warn", "rwsem: downgraded by a reader", locks.downgrades_reader, locks.rwsem_ok),
   rule("spinlock", "spinlock: never initialised", faults.spin_of_zeros, locks.spin_ok),
+  rule("lockdep", "spinlock: never initialised, on the heap", locks.spin_of_heap_zeros, locks.spin_ok),
   rule("soft_lockup", "spinlock: taken twice, soft lockup", faults.spins_for_ever, locks.spin_ok, "deadlock"),
   rule("might_sleep", "sleeping with a spinlock", faults.sleeps_in_spinlock, locks.sleeps_after_spinlock_ok),
   rule("might_sleep", "sleeping with interrupts off", locks.sleeps_in_irqs_off, locks.sleeps_after_spinlock_ok),
   rule("might_sleep", "GFP_KERNEL in atomic context", locks.allocates_in_spinlock, memory.allocates_atomic_ok),
+  rule("warn", "blocking while about to wait", locks.blocks_while_waiting, locks.blocks_before_waiting_ok),
   rule("scheduling_while_atomic", "scheduling while atomic", faults.sleeps_in_atomic, locks.preempt_ok, "oops"),
   rule("completion", "complete_all() twice", locks.completed_for_all_twice, locks.completes_twice_ok),
   {
@@ -273,6 +322,23 @@ test.serial("a report names lines of the source, once somebody knows them", (t) 
   t.is(source.length > 0 && dead?.at?.name, "reads_null");
   t.true((dead?.at?.line ?? 0) > 100, "an error of the host has its line as well");
   t.is(JSON.parse(JSON.stringify(read)).at.line, read?.at?.line, "all of it is plain data");
+});
+
+test.serial("below a hung task stand the locks of all tasks", (t) => {
+  hear(by(faults.waits_long, faults.holds_long));
+  const lines = log().map(({ text }) => text);
+  const from = lines.indexOf("Showing all locks held in the system:");
+  const lock = (by: string): RegExp =>
+    new RegExp(` #0: 0{16} \\(a\\)\\{\\+\\.\\+\\.\\}-\\{3:3\\}, at: ${by} \\[checker_faults\\]`);
+  const expected = [
+    /^1 lock held by init\/\d+:$/,
+    lock("waits_long"),
+    /^1 lock held by other\/\d+:$/,
+    lock("holds_long"),
+  ];
+  t.true(from > 0, lines.join("\n"));
+  for (const [i, line] of expected.entries()) t.regex(lines[from + 1 + i] ?? "", line);
+  t.is(lines[from + 6], "=".repeat(45));
 });
 
 test("the table has each rule once, and the file nothing else", (t) => {

@@ -21,8 +21,20 @@ import {
   type kmem_cache,
 } from "#linux/slab.ts";
 import { preempt_disable, preempt_enable } from "#linux/preempt.ts";
-import { array, b32, bytestruct, cast_to, embed, ptr, READY, type Sleeps, struct, u32 } from "#linux/types.ts";
-import { byte_at, memcpy, memset } from "#linux/string.ts";
+import {
+  array,
+  b32,
+  bytestruct,
+  cast_to,
+  embed,
+  type kbuf,
+  ptr,
+  READY,
+  type Sleeps,
+  struct,
+  u32,
+} from "#linux/types.ts";
+import { byte_at, memcpy, memset, set_byte_at } from "#linux/string.ts";
 import { vfree, vmalloc } from "#linux/vmalloc.ts";
 import { copy_to_user } from "#linux/uaccess.ts";
 import { kbuild } from "../../kernel/modpost.ts";
@@ -40,6 +52,7 @@ const { per_boot } = kbuild(import.meta.url);
 export const s = per_boot(() => ({
   kept: null as item | null,
   cache: null as kmem_cache<item> | null,
+  buffer: null as kbuf | null,
   seen: 0,
   fate: "",
 }));
@@ -145,6 +158,35 @@ export function* leak(): Sleeps {
   s.kept = kept;
   const lost = kcalloc(2, item, GFP_KERNEL)!;
   lost.at(1).next = kzalloc(item, GFP_KERNEL);
+  yield* READY;
+}
+
+/** A buffer of 20 of 32 bytes with another one behind it. */
+function two_buffers(): kbuf {
+  const first = kmalloc(20, GFP_KERNEL)!;
+  s.buffer = kmalloc(32, GFP_KERNEL);
+  return first;
+}
+export function* shadow_past(): Sleeps {
+  set_byte_at(two_buffers(), 21, 0);
+  yield* READY;
+}
+export function* shadow_far_past(): Sleeps {
+  set_byte_at(two_buffers(), 24, 0);
+  yield* READY;
+}
+export function* shadow_freed(): Sleeps {
+  const p = two_buffers();
+  kfree(s.buffer);
+  kfree(p);
+  set_byte_at(p, 0, 0);
+  yield* READY;
+}
+
+export function* leak_bytes(): Sleeps {
+  const lost = kzalloc(20, GFP_KERNEL)!;
+  for (const [i, c] of [..."klab"].entries()) set_byte_at(lost, i, c.charCodeAt(0));
+  for (let i = 4; i < 20; i++) set_byte_at(lost, i, i - 4);
   yield* READY;
 }
 

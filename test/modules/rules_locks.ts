@@ -15,8 +15,20 @@ import {
 import { msleep } from "#linux/delay.ts";
 import { on_stack } from "#linux/kasan.ts";
 import {
+  lock_map_acquire,
+  lock_map_acquire_read,
+  lock_map_release,
   lockdep_assert_held,
+  lockdep_assert_held_read,
+  lockdep_assert_held_write,
+  lockdep_assert_in_irq,
+  lockdep_assert_irqs_disabled,
+  lockdep_assert_irqs_enabled,
+  lockdep_assert_none_held_once,
   lockdep_assert_not_held,
+  lockdep_init_map,
+  lockdep_is_held,
+  lockdep_map,
   lockdep_sys_exit,
   SINGLE_DEPTH_NESTING,
 } from "#linux/lockdep.ts";
@@ -26,6 +38,7 @@ import {
   mutex_destroy,
   mutex_init,
   mutex_lock,
+  mutex_lock_nest_lock,
   mutex_lock_nested,
   mutex_trylock,
   mutex_unlock,
@@ -34,13 +47,22 @@ import { preempt_disable, preempt_enable } from "#linux/preempt.ts";
 import {
   DECLARE_RWSEM,
   down_read,
+  down_read_trylock,
   down_write,
   downgrade_write,
   rw_semaphore,
   up_read,
   up_write,
 } from "#linux/rwsem.ts";
-import { cond_resched } from "#linux/sched.ts";
+import {
+  rcu_access_pointer,
+  rcu_dereference,
+  rcu_dereference_protected,
+  rcu_read_lock,
+  rcu_read_unlock,
+  synchronize_rcu,
+} from "#linux/rcupdate.ts";
+import { cond_resched, schedule_timeout, set_current_state, TASK_INTERRUPTIBLE } from "#linux/sched.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import {
   DEFINE_SPINLOCK,
@@ -55,6 +77,7 @@ import {
 } from "#linux/spinlock.ts";
 import { embed, READY, type Sleeps, type Spins, struct } from "#linux/types.ts";
 import { flush_work, INIT_WORK, schedule_work, work_struct } from "#linux/workqueue.ts";
+import { local_irq_enable } from "#linux/irqflags.ts";
 import { kbuild } from "../../kernel/modpost.ts";
 import { raise_irq, raise_softirq } from "../../kernel/sched/interrupts.ts";
 
@@ -77,7 +100,17 @@ const s = per_boot(() => ({
   sem: DECLARE_RWSEM("sem"),
   done: new completion(),
   leaked: null as completion | null,
+  map: recursive(),
+  pointer: {},
+  seen: null as object | null,
 }));
+
+/** A lock that its readers may take again while a writer waits. */
+function recursive(): lockdep_map {
+  const map = new lockdep_map();
+  lockdep_init_map(map, null, "reader");
+  return map;
+}
 
 function new_locked(): locked {
   const p = kzalloc(locked, GFP_KERNEL)!;
@@ -106,6 +139,72 @@ export function* cycle_ok(): Sleeps {
   // Who only tries cannot be one of those who wait in a circle.
   if (mutex_trylock(s.a)) mutex_unlock(s.a);
   mutex_unlock(s.c);
+}
+/** No writer comes in between, but one that waits keeps the second reader out: both wait for ever. */
+export function* cycle_of_readers(): Sleeps {
+  yield* mutex_lock(s.a);
+  yield* down_read(s.sem);
+  up_read(s.sem);
+  mutex_unlock(s.a);
+  yield* down_read(s.sem);
+  yield* mutex_lock(s.a);
+  mutex_unlock(s.a);
+  up_read(s.sem);
+}
+export function* reads_again(): Sleeps {
+  yield* down_read(s.sem);
+  yield* down_read(s.sem);
+}
+export function* writes_what_it_reads(): Sleeps {
+  const map = recursive();
+  lock_map_acquire_read(map);
+  lock_map_acquire(map);
+  yield* READY;
+}
+/** Weak at the lock that recurses: whoever holds it for reading lets the other reader in. */
+export function* recursive_readers_ok(): Sleeps {
+  const map = recursive();
+  lock_map_acquire_read(map);
+  lock_map_acquire_read(map);
+  lock_map_release(map);
+  lock_map_release(map);
+  yield* mutex_lock(s.a);
+  lock_map_acquire_read(map);
+  lock_map_release(map);
+  mutex_unlock(s.a);
+  lock_map_acquire_read(map);
+  yield* mutex_lock(s.a);
+  mutex_unlock(s.a);
+  lock_map_release(map);
+  yield* down_read(s.sem);
+  if (down_read_trylock(s.sem)) up_read(s.sem);
+  up_read(s.sem);
+}
+/** The same orders, and one of them for writing too. */
+export function* recursive_reader_and_writer(): Sleeps {
+  const map = recursive();
+  yield* mutex_lock(s.a);
+  lock_map_acquire(map);
+  lock_map_release(map);
+  mutex_unlock(s.a);
+  lock_map_acquire_read(map);
+  yield* mutex_lock(s.a);
+  mutex_unlock(s.a);
+  lock_map_release(map);
+}
+/** The middle one is given back first; the orders of the others stay whole. */
+export function* unlocks_across(): Sleeps {
+  yield* mutex_lock(s.a);
+  yield* mutex_lock(s.b);
+  yield* mutex_lock(s.c);
+  mutex_unlock(s.b);
+  mutex_unlock(s.c);
+  mutex_unlock(s.a);
+  yield* both(s.c, s.a);
+}
+/** What `nest` says is held is not. */
+export function* nests_in_nothing(): Sleeps {
+  yield* mutex_lock_nest_lock(s.a, s.b);
 }
 export function* nested_ok(): Sleeps {
   const [p, q] = [new_locked(), new_locked()];
@@ -171,6 +270,40 @@ export function* irq_inversion(): Sleeps {
   yield* spin_unlock_irq(s.spin);
   yield* interrupt();
 }
+/** The lock that is in order behind one that an interrupt takes is later held with interrupts on. */
+export function* irq_inversion_behind(): Sleeps {
+  yield* interrupt();
+  yield* spin_lock_irq(s.spin);
+  yield* spin_lock(s.plain);
+  spin_unlock(s.plain);
+  yield* spin_unlock_irq(s.spin);
+  yield* spin_lock(s.plain);
+  spin_unlock(s.plain);
+}
+function* read_in_irq(): Spins {
+  lock_map_acquire_read(s.map);
+  lock_map_release(s.map);
+  yield* READY;
+}
+/** Who reads in an interrupt waits for the writer that it has interrupted. */
+export function* writes_and_reads_in_irq(): Sleeps {
+  lock_map_acquire(s.map);
+  lock_map_release(s.map);
+  raise_irq({ name: "toy", handler: read_in_irq });
+  yield* cond_resched();
+}
+export function* reads_and_reads_in_irq_ok(): Sleeps {
+  lock_map_acquire_read(s.map);
+  lock_map_release(s.map);
+  raise_irq({ name: "toy", handler: read_in_irq });
+  yield* cond_resched();
+}
+/** Interrupts are switched on while it is held. */
+export function* irqs_on_too_early(): Sleeps {
+  yield* interrupt();
+  yield* spin_lock_irq(s.spin);
+  yield* local_irq_enable();
+}
 export function* irq_order_ok(): Sleeps {
   yield* spin_lock_irq(s.spin);
   yield* spin_lock(s.plain);
@@ -196,6 +329,47 @@ export function* held_ok(): Sleeps {
   lockdep_assert_held(s.a);
   mutex_unlock(s.a);
   lockdep_sys_exit();
+}
+export function* held_for_reading_only(): Sleeps {
+  yield* down_read(s.sem);
+  lockdep_assert_held(s.sem);
+  lockdep_assert_held_write(s.sem);
+  up_read(s.sem);
+}
+export function* held_for_writing_only(): Sleeps {
+  yield* down_write(s.sem);
+  lockdep_assert_held_read(s.sem);
+  up_write(s.sem);
+}
+export function* irqs_on_all_the_same(): Sleeps {
+  lockdep_assert_irqs_disabled();
+  yield* READY;
+}
+export function* not_in_irq(): Sleeps {
+  lockdep_assert_in_irq();
+  yield* READY;
+}
+export function* held_after_all(): Sleeps {
+  yield* mutex_lock(s.a);
+  lockdep_assert_none_held_once();
+  mutex_unlock(s.a);
+}
+export function* asserts_ok(): Sleeps {
+  lockdep_assert_none_held_once();
+  lockdep_assert_irqs_enabled();
+  yield* down_write(s.sem);
+  lockdep_assert_held_write(s.sem);
+  downgrade_write(s.sem);
+  lockdep_assert_held_read(s.sem);
+  up_read(s.sem);
+  yield* spin_lock_irq(s.spin);
+  lockdep_assert_irqs_disabled();
+  yield* spin_unlock_irq(s.spin);
+}
+export function* initialises_held(): Sleeps {
+  const p = new_locked();
+  yield* mutex_lock(p.lock);
+  mutex_init(p.lock);
 }
 export function* freed_unlocked_ok(): Sleeps {
   const p = new_locked();
@@ -243,6 +417,36 @@ export function* rwsem_ok(): Sleeps {
   yield* down_write(s.sem);
   up_write(s.sem);
 }
+export function* rwsem_tried_of_zeros(): Sleeps {
+  down_read_trylock(new_locked().sem);
+  yield* READY;
+}
+export function* rwsem_unlocks_others(): Sleeps {
+  yield* down_write(s.sem);
+  yield* msleep(10);
+  up_write(s.sem);
+}
+export function* rwsem_unlocks_for_others(): Sleeps {
+  up_write(s.sem);
+  yield* READY;
+}
+export function* rwsem_unreads(): Sleeps {
+  up_read(s.sem);
+  yield* READY;
+}
+export function* downgrades_free(): Sleeps {
+  downgrade_write(s.sem);
+  yield* READY;
+}
+export function* downgrades_reader(): Sleeps {
+  yield* down_read(s.sem);
+  downgrade_write(s.sem);
+}
+export function* spin_of_heap_zeros(): Sleeps {
+  const p = kzalloc(locked, GFP_KERNEL)!;
+  yield* spin_lock(p.spin);
+  spin_unlock(p.spin);
+}
 export function* spin_ok(): Sleeps {
   yield* spin_lock(s.spin);
   spin_unlock(s.spin);
@@ -261,6 +465,21 @@ export function* sleeps_in_irqs_off(): Sleeps {
   mutex_unlock(s.a);
   yield* spin_unlock_irq(s.spin);
 }
+/** Taking the mutex ends the wait that has been announced. */
+export function* blocks_while_waiting(): Sleeps {
+  set_current_state(TASK_INTERRUPTIBLE);
+  yield* mutex_lock(s.a);
+  mutex_unlock(s.a);
+  yield* schedule_timeout(1);
+}
+export function* blocks_before_waiting_ok(): Sleeps {
+  yield* mutex_lock(s.a);
+  mutex_unlock(s.a);
+  set_current_state(TASK_INTERRUPTIBLE);
+  yield* schedule_timeout(1);
+  yield* mutex_lock(s.a);
+  mutex_unlock(s.a);
+}
 export function* sleeps_after_spinlock_ok(): Sleeps {
   yield* spin_lock(s.spin);
   spin_unlock(s.spin);
@@ -272,6 +491,39 @@ export function* preempt_ok(): Sleeps {
   preempt_disable();
   preempt_enable();
   yield* msleep(1);
+}
+
+export function* reads_rcu_and_sleeps(): Sleeps {
+  rcu_read_lock();
+  yield* mutex_lock(s.a);
+  mutex_unlock(s.a);
+  rcu_read_unlock();
+}
+export function* reads_rcu_and_waits(): Sleeps {
+  rcu_read_lock();
+  yield* synchronize_rcu();
+}
+export function* dereferences_outside(): Sleeps {
+  s.seen = rcu_dereference(s.pointer);
+  yield* READY;
+}
+export function* dereferences_unprotected(): Sleeps {
+  s.seen = rcu_dereference_protected(s.pointer, lockdep_is_held(s.a));
+  yield* READY;
+}
+export function* rcu_ok(): Sleeps {
+  rcu_read_lock();
+  rcu_read_lock();
+  s.seen = rcu_dereference(s.pointer);
+  yield* spin_lock(s.spin);
+  spin_unlock(s.spin);
+  rcu_read_unlock();
+  rcu_read_unlock();
+  s.seen = rcu_access_pointer(s.pointer);
+  yield* mutex_lock(s.a);
+  s.seen = rcu_dereference_protected(s.pointer, lockdep_is_held(s.a));
+  yield* synchronize_rcu();
+  mutex_unlock(s.a);
 }
 
 export function* completed_for_all_twice(): Sleeps {

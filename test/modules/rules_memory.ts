@@ -47,9 +47,22 @@ import {
   krealloc,
   kzalloc,
 } from "#linux/slab.ts";
-import { byte_at, memcpy, memset, set_byte_at } from "#linux/string.ts";
+import { byte_at, copy_struct, memcpy, memset, set_byte_at } from "#linux/string.ts";
 import { add_timer, del_timer_sync, timer_list, timer_setup } from "#linux/timer.ts";
-import { array, b32, bytestruct, embed, int, kbuf, ptr, READY, type Sleeps, struct, u32 } from "#linux/types.ts";
+import {
+  array,
+  b32,
+  bytestruct,
+  embed,
+  int,
+  kbuf,
+  ptr,
+  READY,
+  sizeof,
+  type Sleeps,
+  struct,
+  u32,
+} from "#linux/types.ts";
 import { copy_from_user, copy_to_user } from "#linux/uaccess.ts";
 import { vfree, vmalloc } from "#linux/vmalloc.ts";
 import { cancel_work_sync, INIT_WORK, schedule_work, work_struct } from "#linux/workqueue.ts";
@@ -72,6 +85,8 @@ class thing extends struct("thing", {
 /** Things that grow with the kernel: reports do not name their sizes. */
 class gadget extends struct("gadget", { kobj: embed(() => kobject), dev: embed(() => device) }) {}
 class answer extends bytestruct("answer", { argsz: b32(), flags: b32(), size: b32(), spare: b32() }) {}
+/** Of its members only the last has bytes that user space is given. */
+class request extends struct("request", { id: u32(), inner: embed(() => inner), reply: embed(() => answer) }) {}
 
 const s = per_boot(() => ({
   seen: 0,
@@ -320,7 +335,32 @@ export function* leaks_to_user(): Sleeps {
   memcpy(copy, p, 8);
   yield* copy_to_user(s_user(), copy, 5);
 }
+/** In a struct, and in a copy of it. */
+export function* leaks_member_to_user(): Sleeps {
+  const p = kmalloc(request, GFP_KERNEL)!;
+  p.id = 1;
+  p.reply.argsz = p.reply.flags = 16;
+  yield* copy_to_user(s_user(), p.reply, 16);
+  const q = kzalloc(request, GFP_KERNEL)!;
+  copy_struct(q, p);
+  yield* copy_to_user(s_user(), q.reply, 12);
+}
+export function* leaks_local_to_user(): Sleeps {
+  using info = on_stack(answer);
+  info.argsz = 16;
+  yield* copy_to_user(s_user(), info, 8);
+}
 export function* all_written_ok(): Sleeps {
+  const whole = kmalloc(request, GFP_KERNEL)!;
+  memset(whole, 0, sizeof(request));
+  yield* copy_to_user(s_user(), whole.reply, 16);
+  const part = kmalloc(request, GFP_KERNEL)!;
+  const zeros = kzalloc(answer, GFP_KERNEL)!;
+  copy_struct(part.reply, zeros);
+  yield* copy_to_user(s_user(), part.reply, 16);
+  const written = kmalloc(request, GFP_KERNEL)!;
+  yield* copy_from_user(written.reply, s_user(), 16);
+  yield* copy_to_user(s_user(), written.reply, 16);
   const p = kmalloc(answer, GFP_KERNEL)!;
   p.argsz = p.flags = p.size = p.spare = 0;
   yield* copy_to_user(s_user(), p, 16);

@@ -23,6 +23,8 @@ import { bind, create, loadModules, remove, SCH_NO, unbind, unloadModules } from
 /** An execution that goes on for longer than any of these does is cut, and told. */
 const LIMITS = { max_steps: 300_000, max_seconds: 900 };
 const SIGKILL = 9;
+/** Looks at the I/O region, a millisecond apart. */
+const POLLS = 8;
 /** Virtual time in which an event may show what it leads to. */
 const PAUSE = 50;
 
@@ -68,7 +70,7 @@ function* rival(u: user_process, g: Guest, board: Board): Sleeps {
   yield* unloadModules(u);
 }
 
-/** A guest with two threads of execution, and a device that answers when the machine wants it to. */
+/** A guest with three threads of execution, and a device that answers when the machine wants it to. */
 function* busy(u: user_process, g: Guest, board: Board): Sleeps {
   yield* loadModules(u);
   yield* bind(u);
@@ -81,9 +83,16 @@ function* busy(u: user_process, g: Guest, board: Board): Sleeps {
   const child = yield* u.fork(function* (v) {
     yield* shared.start(v);
     yield* shared.look(v);
+    if (g.lab.decide("event", 2, () => "the program's memory is unmapped")) yield* shared.unmap(v);
     yield* shared.reset(v);
     yield* shared.listen(v);
     yield* shared.deafen(v);
+  });
+  const poller = yield* u.fork(function* (v) {
+    for (let i = 0; i < POLLS; i++) {
+      yield* shared.poll(v);
+      yield* v.sleep_ms(1);
+    }
   });
   yield* g.start(u);
   yield* g.wait(u);
@@ -93,6 +102,7 @@ function* busy(u: user_process, g: Guest, board: Board): Sleeps {
   yield* u.kill(child, SIGKILL);
   yield* g.close(u);
   yield* u.waitpid(child);
+  yield* u.waitpid(poller);
   yield* remove(u, g.uuid);
   yield* unbind(u);
   yield* unloadModules(u);
@@ -110,6 +120,20 @@ function* operator(u: user_process, g: Guest, board: Board, happenings: readonly
     yield* ANSWER.happen(u, g);
     yield* u.sleep_ms(1000);
   }
+}
+
+/** Takes away, and gives back, while others are in it. */
+function* administrator(u: user_process, g: Guest, board: Board): Sleeps {
+  while (!board.up) yield* u.sleep_ms(1);
+  yield* remove(u, g.uuid);
+  yield* create(u, g.uuid);
+  yield* unbind(u);
+  yield* bind(u);
+  yield* create(u, g.uuid);
+  while (!board.over) yield* u.sleep_ms(10);
+  yield* remove(u, g.uuid);
+  yield* unbind(u);
+  yield* unloadModules(u);
 }
 
 /** However it ends, and be it that it is killed, nobody waits for it any longer. */
@@ -156,8 +180,13 @@ export const scenarios: readonly Scenario[] = [
   together("general-rivals", "two processes take, use and take away the same subchannel", { owner, rival }),
   together(
     "general-busy",
-    "two threads use a device that answers late, and the machine goes on around them",
+    "three threads use a device that answers late, and the machine goes on around them",
     { guest: busy, operator: (u, g, board) => operator(u, g, board, [ANSWER, ...MACHINE]) },
     held,
   ),
+  together("general-crowd", "a guest, an administrator and the machine, each going its own way", {
+    guest: owner,
+    administrator,
+    operator: (u, g, board) => operator(u, g, board, [ANSWER, ...MACHINE]),
+  }),
 ];

@@ -39,31 +39,31 @@ async function walkWithPromises(times: number): Promise<void> {
   await fc.assert(fc.asyncProperty(fc.scheduler(), withPromises), { numRuns: times, seed: 1 });
 }
 
-/** Both take turns. @return executions a second of the processor: the kernel's model, fast-check's, and the ratio */
-async function besideFastCheck(
-  { walk }: Schedules,
-  { quick, step }: Effort,
-): Promise<{ ours: number; theirs: number; ratio: number }> {
-  const rounds = quick ? 3 : 11;
+interface Walks {
+  readonly on: number;
+  readonly off: number;
+  readonly theirs: number;
+}
+/** They take turns. @return executions a second of the processor, a round each: the kernel's model with its checkers on and off, fast-check's */
+async function besideFastCheck({ walk }: Schedules, { quick, step }: Effort): Promise<Walks[]> {
   const [mine, yours] = quick ? [500, 100] : [3000, 400];
-  const ours: number[] = [];
-  const theirs: number[] = [];
   const timed = async (times: number, work: () => unknown): Promise<number> => {
     const start = process.cpuUsage();
     await work();
     const { user, system } = process.cpuUsage(start);
     return (times * 1e6) / (user + system);
   };
-  for (let round = 0; round <= rounds; round++) {
+  const rounds: Walks[] = [];
+  for (let round = 0; round <= (quick ? 3 : 11); round++) {
     step("beside fast-check");
-    const a = await timed(mine, () => walk("pairs", TASKS, mine, ON));
-    const b = await timed(yours, () => walkWithPromises(yours));
-    // The first round warms both up.
-    if (round === 0) continue;
-    ours.push(a);
-    theirs.push(b);
+    rounds.push({
+      on: await timed(mine, () => walk("pairs", TASKS, mine, ON)),
+      off: await timed(mine, () => walk("pairs", TASKS, mine, OFF)),
+      theirs: await timed(yours, () => walkWithPromises(yours)),
+    });
   }
-  return { ours: median(ours), theirs: median(theirs), ratio: median(ours.map((a, i) => a / (theirs[i] ?? NaN))) };
+  // The first round warms all up.
+  return rounds.slice(1);
 }
 
 const count = (name: string, value: number | null, most?: number): Row => ({
@@ -110,19 +110,22 @@ async function measure(effort: Effort): Promise<Row[]> {
       against: null,
       bound: null,
     });
-  const { ours, theirs, ratio } = await besideFastCheck(s, effort);
+  const rounds = await besideFastCheck(s, effort);
+  const theirs = "fast-check's scheduler";
   const perSecond = { unit: "1/s", ratio: null, against: null, bound: null };
+  const walks = (how: "on" | "off"): Row => ({
+    name: `random walks, checkers ${how}`,
+    value: median(rounds.map((r) => r[how])),
+    unit: "1/s",
+    ratio: median(rounds.map((r) => r[how] / r.theirs)),
+    against: theirs,
+    bound: { of: "ratio", at: "least", limit: 10 },
+  });
   return [
     ...rows,
-    { name: "fast-check's scheduler", value: theirs, ...perSecond },
-    {
-      name: "random walks, all checkers on",
-      value: ours,
-      unit: "1/s",
-      ratio,
-      against: "fast-check's scheduler",
-      bound: { of: "ratio", at: "least", limit: 10 },
-    },
+    { name: theirs, value: median(rounds.map((r) => r.theirs)), ...perSecond },
+    walks("on"),
+    walks("off"),
   ];
 }
 function repeat(times: number, work: () => unknown): void {
