@@ -52,6 +52,8 @@ class static_data<T extends object> implements statics {
     object_ids.next = this.#first_id;
     try {
       const fresh = build_in(STATIC_MEMORY, this.#make);
+      // What somebody stored before the first power-on would hide the accessors.
+      if (!this.#fill) for (const member of Object.keys(this.state)) Reflect.deleteProperty(this.state, member);
       this.#fill ??= watch_members(this.state, Object.keys(fresh), this.#watched ? --numbers.last : null, this);
       this.#fill(this.state, fresh);
       this.made = true;

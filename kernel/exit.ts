@@ -10,7 +10,6 @@ import {
   wait_queue_entry_t,
   wake_up_interruptible,
 } from "#linux/wait.ts";
-import { per_boot } from "./boot.ts";
 import { exit_mm } from "./fs/mmap.ts";
 import { kcsan_acquire, kcsan_release } from "./kcsan/order.ts";
 import { schedule, set_current_state } from "./sched/core.ts";
@@ -37,15 +36,6 @@ import { exit_task_work } from "./task_work.ts";
 
 export const WNOHANG = 1;
 
-const s = per_boot(() => ({
-  /** Called with each process that has ended, before anybody can reap it. */
-  watchers: [] as ((t: task_struct) => void)[],
-}));
-/** @watch: told of each process that ends, with its exit_code set. For the tools. */
-export function watch_exits(watch: (t: task_struct) => void): void {
-  s.watchers.push(watch);
-}
-
 /** Children go to nobody, who reaps them as soon as they are dead. */
 function forget_original_parent(t: task_struct): void {
   for (const child of signal_of(t)?.children ?? []) {
@@ -61,7 +51,6 @@ function* exit_notify(t: task_struct): Spins {
   if (!sig) return;
   sig.exit_state = EXIT_ZOMBIE;
   kcsan_release(sig);
-  for (const watch of s.watchers) watch(t);
   const parent = sig.parent;
   const psig = parent && signal_of(parent);
   if (!parent || !psig) {

@@ -37,15 +37,11 @@ export class oops extends Error {
 const s = per_boot_books(() => ({
   reports: [] as kernel_report[],
   warned_once: new Set<string>(),
-  watcher: null as ((r: kernel_report) => void) | null,
 }));
 
 /** Reports since power-on; do not change it. */
 export function reports(): readonly kernel_report[] {
   return s.reports;
-}
-export function watch_reports(watch: ((r: kernel_report) => void) | null): void {
-  s.watcher = watch;
 }
 
 export function current_name(): { pid: number; comm: string } {
@@ -68,7 +64,6 @@ export function report(what: {
   s.reports.push(r);
   if (traced.kernel) trace_error_report(r.checker, r.title);
   printk(what.level ?? LOGLEVEL_ERR, "%s\n", what.text);
-  s.watcher?.(r);
   return r;
 }
 

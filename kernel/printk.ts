@@ -22,23 +22,16 @@ export interface log_line {
 
 const s = per_boot_books(() => ({
   lines: [] as log_line[],
-  watcher: null as ((line: log_line) => void) | null,
 }));
 
 /** @return the log since power-on; do not change it */
 export function kernel_log(): readonly log_line[] {
   return s.lines;
 }
-/** Calls `watch` for each line from now on. */
-export function watch_log(watch: ((line: log_line) => void) | null): void {
-  s.watcher = watch;
-}
 
 function emit(level: number, text: string): void {
-  const line = { level, ns: clock.ns, text };
-  s.lines.push(line);
+  s.lines.push({ level, ns: clock.ns, text });
   if (traced.kernel) trace_console(level, text);
-  s.watcher?.(line);
 }
 
 /** Logs formatted text, a line for each newline. Any context. */

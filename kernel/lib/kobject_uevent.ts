@@ -40,16 +40,12 @@ export interface uevent {
 const s = per_boot(() => {
   const uevent_sock_mutex = new mutex();
   mutex_init(uevent_sock_mutex, "uevent_sock_mutex");
-  return { uevent_sock_mutex, uevent_seqnum: 0, sent: [] as uevent[], watcher: null as ((e: uevent) => void) | null };
+  return { uevent_sock_mutex, uevent_seqnum: 0, sent: [] as uevent[] };
 });
 
 /** Everything sent since power-on, oldest first; do not change it. */
 export function uevents(): readonly uevent[] {
   return s.sent;
-}
-/** Calls `watch` for each one from now on. It must not run kernel code itself. */
-export function watch_uevents(watch: ((e: uevent) => void) | null): void {
-  s.watcher = watch;
 }
 
 const kobject_actions = ["add", "remove", "change", "move", "online", "offline", "bind", "unbind"] as const;
@@ -154,7 +150,6 @@ export function* kobject_uevent_env(
       };
       s.sent.push(event);
       if (traced.kernel) trace_uevent(event.header);
-      s.watcher?.(event);
     }
     mutex_unlock(s.uevent_sock_mutex);
   }

@@ -5,15 +5,18 @@ import { LOGLEVEL_ERR } from "../printk.ts";
 import { debug_show_held_locks } from "../locking/lockdep_report.ts";
 import { rcu_sleep_check } from "../locking/lockdep_rcu.ts";
 import { add_taint, LOCKDEP_STILL_OK, TAINT_WARN } from "../taint.ts";
-import { die, report, where_we_are } from "../panic.ts";
+import { die, report, WARN_ONCE, where_we_are } from "../panic.ts";
 import { format_place, stack_trace } from "../stacktrace.ts";
-import { current, in_atomic, irqs_disabled, type task_struct } from "./task.ts";
+import { current, in_atomic, irqs_disabled, TASK_RUNNING, type task_struct } from "./task.ts";
 
 /** A function that may sleep was reached. Speaks when it was reached where nobody may. Any context. */
 export function might_sleep(): void {
-  if (!checkers.on || (!in_atomic() && !irqs_disabled())) return;
-  rcu_sleep_check();
+  if (!checkers.on) return;
   const me = current();
+  // Whoever sleeps comes back running: the wait that was begun would not be one any more.
+  if (me.state !== TASK_RUNNING) WARN_ONCE(true, "do not call blocking ops when !TASK_RUNNING; state=%x\n", me.state);
+  if (me.preempt_count === 0 && !me.irqs_disabled) return;
+  rcu_sleep_check();
   const stack = stack_trace();
   const title = `BUG: sleeping function called from invalid context at ${format_place(stack)}`;
   const text = [

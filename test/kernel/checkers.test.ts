@@ -121,7 +121,7 @@ const PLANTED: Readonly<Record<string, readonly Fault[]>> = {
     by("lockdep", rules_locks.nests_in_nothing),
     by("lockdep", rules_locks.spin_of_heap_zeros),
   ],
-  might_sleep: [by("might_sleep", faults.sleeps_in_spinlock)],
+  might_sleep: [by("might_sleep", faults.sleeps_in_spinlock), by("warn", rules_locks.blocks_while_waiting)],
   mutex: [
     by("debug_locks", faults.mutex_of_zeros),
     by("debug_locks", rules_locks.destroys_locked),

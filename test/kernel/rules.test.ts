@@ -181,6 +181,7 @@ const RULES: readonly Rule[] = [
   rule("might_sleep", "sleeping with a spinlock", faults.sleeps_in_spinlock, locks.sleeps_after_spinlock_ok),
   rule("might_sleep", "sleeping with interrupts off", locks.sleeps_in_irqs_off, locks.sleeps_after_spinlock_ok),
   rule("might_sleep", "GFP_KERNEL in atomic context", locks.allocates_in_spinlock, memory.allocates_atomic_ok),
+  rule("warn", "blocking while about to wait", locks.blocks_while_waiting, locks.blocks_before_waiting_ok),
   rule("scheduling_while_atomic", "scheduling while atomic", faults.sleeps_in_atomic, locks.preempt_ok, "oops"),
   rule("completion", "complete_all() twice", locks.completed_for_all_twice, locks.completes_twice_ok),
   {

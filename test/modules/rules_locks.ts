@@ -62,7 +62,7 @@ import {
   rcu_read_unlock,
   synchronize_rcu,
 } from "#linux/rcupdate.ts";
-import { cond_resched } from "#linux/sched.ts";
+import { cond_resched, schedule_timeout, set_current_state, TASK_INTERRUPTIBLE } from "#linux/sched.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import {
   DEFINE_SPINLOCK,
@@ -464,6 +464,21 @@ export function* sleeps_in_irqs_off(): Sleeps {
   yield* mutex_lock(s.a);
   mutex_unlock(s.a);
   yield* spin_unlock_irq(s.spin);
+}
+/** Taking the mutex ends the wait that has been announced. */
+export function* blocks_while_waiting(): Sleeps {
+  set_current_state(TASK_INTERRUPTIBLE);
+  yield* mutex_lock(s.a);
+  mutex_unlock(s.a);
+  yield* schedule_timeout(1);
+}
+export function* blocks_before_waiting_ok(): Sleeps {
+  yield* mutex_lock(s.a);
+  mutex_unlock(s.a);
+  set_current_state(TASK_INTERRUPTIBLE);
+  yield* schedule_timeout(1);
+  yield* mutex_lock(s.a);
+  mutex_unlock(s.a);
 }
 export function* sleeps_after_spinlock_ok(): Sleeps {
   yield* spin_lock(s.spin);

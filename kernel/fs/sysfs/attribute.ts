@@ -3,19 +3,7 @@
  * Attributes, as drivers declare them at file scope: struct attribute, what embeds it, and the macros that make them.
  * A leaf: it is evaluated before anything that uses it, whatever circles the other imports make. Constant at run time.
  */
-import {
-  bool,
-  container_of,
-  embed,
-  fn,
-  initialise,
-  type kobj_memory,
-  ptr,
-  str,
-  struct,
-  u16,
-  ulong,
-} from "#linux/types.ts";
+import { bool, embed, fn, initialise, type kobj_memory, ptr, str, struct, u16, ulong } from "#linux/types.ts";
 import type { bus_type, device, device_driver } from "#linux/device.ts";
 import type { class_ } from "#linux/device/class.ts";
 import type { kobject } from "#linux/kobject.ts";
@@ -192,5 +180,3 @@ export const CLASS_ATTR_WO = (name: string, store: class_store): class_attribute
   __ATTR(class_attribute, name, 0o200, null, store);
 export const CLASS_ATTR_RW = (name: string, show: class_show, store: class_store): class_attribute =>
   __ATTR(class_attribute, name, 0o644, show, store);
-
-export const to_dev_attr = (attr: attribute): device_attribute => container_of(attr, device_attribute, "attr");

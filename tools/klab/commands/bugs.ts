@@ -192,37 +192,36 @@ async function work(terminal: Terminal, name: string, options: Options): Promise
   let total = 0;
   const progress = terminal.progress(seconds === null ? executions * states.length : Infinity);
   const stopped = await interruptible(terminal, async (stop) => {
-    const crew = threads(workers);
-    try {
-      for (const { name: of, dir, tree } of states) {
-        if (stop.aborted) break;
-        const options = { state: { name: of, dir }, scenarios, seed, catalogue, explained };
-        const told = new Set<string>();
-        try {
-          const { why, executions: made } = await huntState(crew, sourceOf(tree), options, {
-            executions,
-            seconds,
-            stop,
-            onFound: (record) => records.push(record),
-            onNews: (id, { title }, after) => {
-              // What is explained elsewhere need not be told at once, nor the same twice.
-              if ((id !== null && !catalogue.some((known) => known.id === id)) || told.has(id ?? title)) return;
-              told.add(id ?? title);
-              progress.end();
-              terminal.line(`${of} ${id ?? "not explained"}, after ${after.toFixed(1)} s: ${title}`);
-            },
-            onStep: () => progress.step(`${of}, ${told.size} found`),
-          });
-          total += made;
-          if (why !== "stopped") searched.push(of);
-        } catch (error) {
-          if (!(error instanceof InputError)) throw error;
-          broken.push(error.message);
-        }
+    for (const { name: of, dir, tree } of states) {
+      if (stop.aborted) break;
+      const options = { state: { name: of, dir }, scenarios, seed, catalogue, explained };
+      const told = new Set<string>();
+      // What a thread has loaded it never gives back.
+      const crew = threads(workers);
+      try {
+        const { why, executions: made } = await huntState(crew, sourceOf(tree), options, {
+          executions,
+          seconds,
+          stop,
+          onFound: (record) => records.push(record),
+          onNews: (id, { title }, after) => {
+            // What is explained elsewhere need not be told at once, nor the same twice.
+            if ((id !== null && !catalogue.some((known) => known.id === id)) || told.has(id ?? title)) return;
+            told.add(id ?? title);
+            progress.end();
+            terminal.line(`${of} ${id ?? "not explained"}, after ${after.toFixed(1)} s: ${title}`);
+          },
+          onStep: () => progress.step(`${of}, ${told.size} found`),
+        });
+        total += made;
+        if (why !== "stopped") searched.push(of);
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        broken.push(error.message);
+      } finally {
+        await crew.close();
+        progress.end();
       }
-    } finally {
-      await crew.close();
-      progress.end();
     }
     return stop.aborted;
   });
