@@ -200,6 +200,7 @@ const RULES: readonly Rule[] = [
   rule("kasan", "completion: on a stack that is gone", locks.completes_gone, locks.completes_twice_ok),
   rule("odebug", "ODEBUG: work freed", faults.work_freed, memory.work_cancelled_ok),
   rule("odebug", "ODEBUG: work initialised", faults.work_initialised, memory.work_cancelled_ok),
+  rule("odebug", "ODEBUG: delayed work freed", memory.delayed_work_freed, memory.delayed_work_cancelled_ok),
   rule("odebug", "ODEBUG: timer freed", memory.timer_freed, memory.timer_deleted_ok),
   rule("odebug", "ODEBUG: timer initialised", memory.timer_initialised, memory.timer_deleted_ok),
   rule("odebug", "ODEBUG: timer never initialised", memory.timer_of_zeros, memory.timer_deleted_ok),
