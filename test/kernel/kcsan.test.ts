@@ -76,7 +76,7 @@ import { raise_irq } from "../../kernel/sched/interrupts.ts";
 import { GUP_PIN_COUNTING_BIAS, unpin_user_page } from "../../kernel/mm/gup.ts";
 import { alloc_user_page, type page } from "../../kernel/mm/page.ts";
 import { mm_alloc, mmap_anon, user_page, VM_WRITE } from "../../kernel/mm/mm_struct.ts";
-import { page_count } from "../../kernel/mm/page.ts";
+import { page_to_pfn } from "../../kernel/mm/page.ts";
 import { set_current_state } from "../../kernel/sched/core.ts";
 import { TASK_UNINTERRUPTIBLE } from "../../kernel/sched/task.ts";
 import { READY, type Spins } from "../../kernel/sched/types.ts";
@@ -699,7 +699,7 @@ test.serial("a page of user memory that another thread touched first is found wh
   boot({ kcsan: true });
   const mm = mm_alloc();
   const at = mmap_anon(mm, 4096);
-  const touch = (): number => page_count(user_page(mm, at, VM_WRITE)!);
+  const touch = (): number => page_to_pfn(user_page(mm, at, VM_WRITE)!);
   for (const comm of ["first", "second"]) spawn(comm, does(touch));
   t.is(run(), "done");
   t.deepEqual(
