@@ -127,9 +127,9 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
         seconds,
         stop,
         onFound: show,
-        onStep: (n, found, covered) => {
+        onStep: (_n, found, covered) => {
           const estimate = covered === null ? "" : `, about ${percent(covered)} covered`;
-          progress.step(`${plural(n, "execution")}, ${found} found${estimate}`);
+          progress.step(`executions, ${found} found${estimate}`);
         },
       });
     } finally {

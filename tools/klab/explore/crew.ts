@@ -173,6 +173,8 @@ class Thread {
   #worker: Worker;
   #patience: NodeJS.Timeout | undefined;
   #closed = false;
+  /** It ended while nothing was asked of it; another one is for when something is, or there would be no end of them. */
+  #gone = false;
 
   constructor(limits: ThreadLimits, scenarios: string | undefined, begun: () => void) {
     this.#limits = limits;
@@ -184,6 +186,7 @@ class Thread {
     return AHEAD - this.#asked.length;
   }
   ask(asked: Asked): void {
+    if (this.#gone) this.#worker = this.#begin();
     this.#asked.push(asked);
     this.#worker.postMessage(asked.task);
     if (this.#asked.length === 1) this.#wait(LOADING);
@@ -195,6 +198,7 @@ class Thread {
   }
 
   #begin(): Worker {
+    this.#gone = false;
     const { megabytes } = this.#limits;
     const worker = new Worker(new URL("./thread.mjs", import.meta.url), {
       workerData: this.#start,
@@ -231,7 +235,7 @@ class Thread {
     if (this.#closed || worker !== this.#worker) return;
     const [over, ...rest] = this.#asked;
     const decisions = this.#flight.choices;
-    // Nothing was asked of it: there would be no end of such threads.
+    this.#gone = !over;
     if (!over) return;
     this.#flight.restart();
     this.#worker = this.#begin();
