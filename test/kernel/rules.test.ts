@@ -130,6 +130,7 @@ const RULES: readonly Rule[] = [
   rule("lockdep", "writes what it reads, recursively", locks.writes_what_it_reads, locks.recursive_readers_ok),
   rule("lockdep", "order cycle of reader and writer", locks.recursive_reader_and_writer, locks.recursive_readers_ok),
   rule("lockdep", "order cycle, the middle one unlocked first", locks.unlocks_across, locks.cycle_ok),
+  rule("lockdep", "more locks than anybody holds", locks.holds_too_many, locks.holds_many_ok),
   rule("lockdep", "nested in what is not held", locks.nests_in_nothing, locks.nested_ok),
   rule("lockdep", "in hardirq and with it on", faults.lock_in_irq, locks.irq_ok),
   rule("lockdep", "in softirq and with it on", locks.lock_in_softirq, locks.irq_ok),
