@@ -2,13 +2,16 @@
 /**
  * What user space is told of by eventfds: that an error of the device was reported, and that the device is wanted back.
  *
- * Not here yet: interrupts of the device, INTx, MSI and MSI-X.
+ * Not here yet: interrupts of the device, INTx, MSI and MSI-X; of INTx there is what the command register has of it.
  */
 import { IS_ERR, PTR_ERR } from "#linux/err.ts";
 import { EINVAL, ENOTTY } from "#linux/errno.ts";
 import { type eventfd_ctx, eventfd_ctx_fdget, eventfd_ctx_put, eventfd_signal } from "#linux/eventfd.ts";
-import { pci_is_pcie } from "#linux/pci.ts";
+import { lockdep_assert_held } from "#linux/lockdep.ts";
+import { mutex_lock, mutex_unlock } from "#linux/mutex.ts";
+import { pci_intx, pci_is_pcie } from "#linux/pci.ts";
 import { either } from "#linux/sched.ts";
+import { spin_lock_irqsave, spin_unlock_irqrestore } from "#linux/spinlock.ts";
 import { byte_at, u32_at } from "#linux/string.ts";
 import type { kbuf, Sleeps, Spins } from "#linux/types.ts";
 import type { vfio_pci_core_device } from "#linux/vfio_pci_core.ts";
@@ -27,6 +30,51 @@ import {
   VFIO_PCI_REQ_IRQ_INDEX,
 } from "#uapi/linux/vfio.ts";
 import { not_there_yet } from "./vfio_pci_priv.ts";
+
+/* No user can have INTx yet: what there is to mask and to unmask is the physical bit, which follows the virtual one. */
+
+function* __vfio_pci_intx_mask(vdev: vfio_pci_core_device): Spins<boolean> {
+  lockdep_assert_held(vdev.igate);
+
+  const flags = yield* spin_lock_irqsave(vdev.irqlock);
+
+  if (vdev.pci_2_3) pci_intx(vdev.pdev!, false);
+
+  yield* spin_unlock_irqrestore(vdev.irqlock, flags);
+  return false;
+}
+
+/** The user's driver wants no INTx. @return whether that is new. Context: may sleep */
+export function* vfio_pci_intx_mask(vdev: vfio_pci_core_device): Sleeps<boolean> {
+  yield* mutex_lock(vdev.igate);
+  const mask_changed = yield* __vfio_pci_intx_mask(vdev);
+  mutex_unlock(vdev.igate);
+
+  return mask_changed;
+}
+
+function* vfio_pci_intx_unmask_handler(vdev: vfio_pci_core_device): Spins<number> {
+  const flags = yield* spin_lock_irqsave(vdev.irqlock);
+
+  if (vdev.pci_2_3) pci_intx(vdev.pdev!, true);
+
+  yield* spin_unlock_irqrestore(vdev.irqlock, flags);
+
+  return 0;
+}
+
+function* __vfio_pci_intx_unmask(vdev: vfio_pci_core_device): Spins {
+  lockdep_assert_held(vdev.igate);
+
+  yield* vfio_pci_intx_unmask_handler(vdev);
+}
+
+/** The opposite. */
+export function* vfio_pci_intx_unmask(vdev: vfio_pci_core_device): Sleeps {
+  yield* mutex_lock(vdev.igate);
+  yield* __vfio_pci_intx_unmask(vdev);
+  mutex_unlock(vdev.igate);
+}
 
 /** `&vdev->member` */
 class trigger_of {
