@@ -439,7 +439,7 @@ export function* vfio_pci_set_power_state(vdev: vfio_pci_core_device, state: pci
       vdev.pm_save = pci_store_saved_state(pdev);
     } else if (needs_restore) {
       pci_load_and_free_saved_state(pdev, new saved_state_of(vdev, "pm_save"));
-      pci_restore_state(pdev);
+      yield* pci_restore_state(pdev);
     }
   }
 
@@ -691,7 +691,7 @@ export function* vfio_pci_core_disable(vdev: vfio_pci_core_device): Sleeps {
       yield* pci_dev_unlock(pdev);
     }
 
-    pci_restore_state(pdev);
+    yield* pci_restore_state(pdev);
   }
   pci_disable_device(pdev);
 

@@ -18,6 +18,8 @@ import {
   PCI_CLASS_PROG,
   PCI_CLASS_REVISION,
   PCI_COMMAND,
+  PCI_COMMAND_IO,
+  PCI_COMMAND_MEMORY,
   PCI_DEVICE_ID,
   PCI_EXP_DEVCTL,
   PCI_EXP_DEVCTL_BCR_FLR,
@@ -25,12 +27,15 @@ import {
   PCI_INTERRUPT_LINE,
   PCI_INTERRUPT_PIN,
   PCI_IO_BASE,
+  PCI_IO_LIMIT,
   PCI_LATENCY_TIMER,
   PCI_MEMORY_BASE,
+  PCI_MEMORY_LIMIT,
   PCI_PM_CTRL,
   PCI_PM_CTRL_NO_SOFT_RESET,
   PCI_PM_CTRL_STATE_MASK,
   PCI_PREF_MEMORY_BASE,
+  PCI_PREF_MEMORY_LIMIT,
   PCI_PREF_RANGE_TYPE_64,
   PCI_PRIMARY_BUS,
   PCI_STATUS,
@@ -39,6 +44,10 @@ import {
   PCI_SUBSYSTEM_VENDOR_ID,
   PCI_VENDOR_ID,
 } from "#uapi/linux/pci_regs.ts";
+
+import type { mmio_device } from "../mmio.ts";
+import { device_memory } from "./pci_devices.ts";
+import { pci_interrupts } from "./pci_interrupts.ts";
 
 /** The lowest power state in which a function answers. */
 const D3HOT = 3;
@@ -51,6 +60,8 @@ export interface bar_model {
   readonly size: number;
   readonly kind: "io" | "mem32" | "mem64";
   readonly prefetch?: boolean;
+  /** Plain memory is behind it. */
+  readonly memory?: boolean;
 }
 /** A capability: its header is written by who puts it there. */
 export interface capability_model {
@@ -83,6 +94,13 @@ export interface function_model {
   /** Where the capabilities are that do something. */
   readonly pm_at?: number;
   readonly express_at?: number;
+  /** Made anew at each reset: what is behind the first BAR. */
+  readonly registers?: (func: pci_function) => mmio_device;
+}
+/** Where an address ends up. */
+export interface bar_hit {
+  readonly device: mmio_device | null;
+  readonly off: number;
 }
 
 export class pci_function {
@@ -91,6 +109,9 @@ export class pci_function {
   readonly #writable: DataView;
   /** As it is after power-on and after each reset. */
   readonly #initial: Uint8Array;
+  readonly interrupts: pci_interrupts;
+  /** What is behind the BARs, by number. */
+  #behind_bars = new Map<number, mmio_device>();
   /** Called when a bridge pulls the reset line of the bus behind it. */
   on_bus_reset: () => void = () => {};
   /** How often it was reset, for tests. */
@@ -106,6 +127,31 @@ export class pci_function {
     if (model.bridge) this.#bridge();
     this.#capabilities();
     this.#initial = new Uint8Array(this.config.buffer.slice(0));
+    this.interrupts = new pci_interrupts(this.config, model.capabilities ?? []);
+    this.#power_on();
+  }
+
+  #power_on(): void {
+    this.#behind_bars = new Map();
+    for (const { n, size, memory } of this.model.bars ?? [])
+      if (memory) this.#behind_bars.set(n, device_memory(size));
+    if (this.model.registers) this.#behind_bars.set(0, this.model.registers(this));
+  }
+
+  /** Whether the function takes an access to memory or to a port: if it is awake and its command register lets it. */
+  decode(space: "mem" | "io", addr: number): bar_hit | null {
+    const enabled = space === "io" ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+    if (!(this.config.getUint16(PCI_COMMAND, true) & enabled) || this.#power_state() !== 0) return null;
+    for (const { n, size, kind } of this.model.bars ?? []) {
+      if ((kind === "io") !== (space === "io")) continue;
+      const at = PCI_BASE_ADDRESS_0 + 4 * n;
+      const high = kind === "mem64" ? this.config.getUint32(at + 4, true) * 2 ** 32 : 0;
+      const base = high + ((this.config.getUint32(at, true) & ~(kind === "io" ? 3 : 15)) >>> 0);
+      const off = addr - base;
+      if (base === 0 || off < 0 || off >= size) continue;
+      return this.interrupts.registers(n, off) ?? { device: this.#behind_bars.get(n) ?? null, off };
+    }
+    return null;
   }
 
   get size(): number {
@@ -180,6 +226,21 @@ export class pci_function {
     }
   }
 
+  /** Whether a bridge passes an access on to the bus behind it. */
+  passes_on(space: "mem" | "io", addr: number): boolean {
+    const { config: c, model } = this;
+    const enabled = space === "io" ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+    if (!model.bridge || !(c.getUint16(PCI_COMMAND, true) & enabled) || this.#holds_reset()) return false;
+    if (space === "io") {
+      const [base, limit] = [c.getUint8(PCI_IO_BASE) & 0xf0, c.getUint8(PCI_IO_LIMIT) & 0xf0];
+      return addr >= base << 8 && addr <= ((limit << 8) | 0xfff);
+    }
+    const between = (base: number, limit: number): boolean =>
+      addr >= (c.getUint16(base, true) & 0xfff0) * 0x10000 &&
+      addr <= (c.getUint16(limit, true) & 0xfff0) * 0x10000 + 0xfffff;
+    return between(PCI_MEMORY_BASE, PCI_MEMORY_LIMIT) || between(PCI_PREF_MEMORY_BASE, PCI_PREF_MEMORY_LIMIT);
+  }
+
   /** @return what is there, all ones beyond the end */
   read(where: number, size: number): number {
     let v = 0;
@@ -207,6 +268,7 @@ export class pci_function {
       if (!this.model.bridge) this.reset();
     }
     if (!held && this.#holds_reset()) this.on_bus_reset();
+    this.interrupts.update();
   }
 
   #power_state(): number {
@@ -222,6 +284,8 @@ export class pci_function {
   reset(): void {
     this.resets++;
     new Uint8Array(this.config.buffer).set(this.#initial);
+    this.#power_on();
+    this.interrupts.reset();
     if (this.model.bridge) this.on_bus_reset();
   }
 }
