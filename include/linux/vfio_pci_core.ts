@@ -26,6 +26,7 @@ import {
 } from "#linux/types.ts";
 import { vfio_device, type vfio_info_cap } from "#linux/vfio.ts";
 import type { vfio_pci_vf_token } from "../../drivers/vfio/pci/vfio_pci_core.ts";
+import type { vfio_pci_irq_ctx } from "../../drivers/vfio/pci/vfio_pci_intrs.ts";
 import type { perm_bits } from "../../drivers/vfio/pci/vfio_pci_config.ts";
 
 export const VFIO_PCI_OFFSET_SHIFT = 40;
@@ -76,6 +77,8 @@ class vfio_pci_core_device_base extends struct("vfio_pci_core_device", {
   /** Configuration space as user space sees it. */
   vconfig: ptr<kbuf>(),
   msi_perm: ptr<perm_bits>(),
+  ctx: ptr<struct_array<vfio_pci_irq_ctx>>(),
+  num_ctx: int(),
   irqlock: embed(() => spinlock_t),
   igate: embed(() => mutex),
   irq_type: int(),
