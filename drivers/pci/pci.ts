@@ -7,6 +7,7 @@
  * PTM, virtual channels, resizable BARs, ATS, PRI, PASID, SR-IOV.
  */
 import { atomic_dec, atomic_dec_return, atomic_inc_return, atomic_read } from "#linux/atomic.ts";
+import { ffs, is_power_of_2 } from "#linux/bitops.ts";
 import { msleep, udelay, usleep_range } from "#linux/delay.ts";
 import { dev_WARN_ONCE, device_lock, device_trylock, device_unlock } from "#linux/device.ts";
 import { EAGAIN, EBUSY, EINVAL, EIO, ENOMEM, ENOTTY } from "#linux/errno.ts";
@@ -87,6 +88,8 @@ import {
   PCI_EXP_DEVCTL,
   PCI_EXP_DEVCTL2,
   PCI_EXP_DEVCTL_BCR_FLR,
+  PCI_EXP_DEVCTL_PAYLOAD,
+  PCI_EXP_DEVCTL_READRQ,
   PCI_EXP_DEVSTA,
   PCI_EXP_DEVSTA_TRPND,
   PCI_EXP_LNKCTL,
@@ -155,6 +158,7 @@ import {
   pci_write_config_dword,
   pci_write_config_word,
   PCI_X_CMD,
+  pcibios_err_to_errno,
   PCIBIOS_SUCCESSFUL,
   pcie_capability_read_word,
   pcie_capability_write_word,
@@ -1513,3 +1517,40 @@ export function pci_reset_bus(pdev: pci_dev): Sleeps<number> {
   return __pci_reset_bus(pdev.bus!);
 }
 EXPORT_SYMBOL_GPL(pci_reset_bus);
+
+/* Sizes of packets on the link. */
+
+/** How much a device asks for at once, in bytes. Any context. */
+export function pcie_get_readrq(dev: pci_dev): number {
+  const ctl = { value: 0 };
+
+  pcie_capability_read_word(dev, PCI_EXP_DEVCTL, ctl);
+
+  return 128 << ((ctl.value & PCI_EXP_DEVCTL_READRQ) >> 12);
+}
+EXPORT_SYMBOL(pcie_get_readrq);
+
+/**
+ * The opposite. Payloads are as the firmware left them (pcie_bus_config: PCIE_BUS_DEFAULT), and no host bridge here is
+ * one that minds. @rq: a power of two from 128 to 4096. @return 0, -EINVAL, -errno. Any context
+ */
+export function pcie_set_readrq(dev: pci_dev, rq: number): number {
+  if (rq < 128 || rq > 4096 || !is_power_of_2(rq)) return -EINVAL;
+
+  const v = (ffs(rq) - 8) << 12;
+
+  const ret = pcie_capability_clear_and_set_word(dev, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_READRQ, v);
+
+  return pcibios_err_to_errno(ret);
+}
+EXPORT_SYMBOL(pcie_set_readrq);
+
+/** How long the data of one packet may be, in bytes. Any context. */
+export function pcie_get_mps(dev: pci_dev): number {
+  const ctl = { value: 0 };
+
+  pcie_capability_read_word(dev, PCI_EXP_DEVCTL, ctl);
+
+  return 128 << ((ctl.value & PCI_EXP_DEVCTL_PAYLOAD) >> 5);
+}
+EXPORT_SYMBOL(pcie_get_mps);

@@ -169,6 +169,7 @@ import {
 } from "./pci.ts";
 import { pci_dev_type, pcibus_groups } from "./pci-sysfs.ts";
 import { pci_assign_unassigned_bus_resources } from "./setup-bus.ts";
+import { pci_vpd_init } from "./vpd.ts";
 
 const { per_boot, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
@@ -889,6 +890,7 @@ function* pci_init_capabilities(dev: pci_dev): Sleeps {
   pci_allocate_cap_save_buffers(dev);
 
   yield* pci_pm_init(dev);
+  pci_vpd_init(dev);
   pci_acs_init(dev);
 
   yield* pci_init_reset_methods(dev);

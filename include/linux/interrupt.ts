@@ -8,7 +8,6 @@ export {
   generic_handle_irq,
   IRQ_HANDLED,
   IRQ_NONE,
-  IRQ_NOTCONNECTED,
   IRQ_TYPE_EDGE_FALLING,
   IRQ_TYPE_EDGE_RISING,
   IRQ_TYPE_LEVEL_HIGH,
@@ -30,4 +29,7 @@ export {
   request_threaded_irq,
   synchronize_irq,
 } from "../../kernel/irq/manage.ts";
+/** The number of an interrupt that leads nowhere. */
+export const IRQ_NOTCONNECTED = 2 ** 31;
+
 export { devm_free_irq, devm_request_threaded_irq } from "../../kernel/irq/devres.ts";

@@ -20,6 +20,7 @@ import { EINVAL, EIO, ENODEV, ENOENT, ENOSPC, ENOTTY, ERANGE } from "./errno.ts"
 import type { iomem } from "./io.ts";
 import { resource, resource_size } from "./ioport.ts";
 import { hlist_head, list_head } from "./list.ts";
+import { mutex } from "./mutex.ts";
 import { PCI_ANY_ID } from "./pci_ids.ts";
 import type { printf_arg } from "./printk.ts";
 import { spinlock_t } from "./spinlock.ts";
@@ -105,6 +106,7 @@ export const PCI_ERS_RESULT_RECOVERED = 5;
 export const PCI_ERS_RESULT_NO_AER_DRIVER = 6;
 
 export const PCI_DEV_FLAGS_NO_BUS_RESET = 1 << 6;
+export const PCI_DEV_FLAGS_VPD_REF_F0 = 1 << 8;
 export const PCI_DEV_FLAGS_NO_PM_RESET = 1 << 7;
 export const PCI_DEV_FLAGS_BRIDGE_XLATE_ROOT = 1 << 9;
 export const PCI_DEV_FLAGS_NO_FLR_RESET = 1 << 10;
@@ -226,6 +228,13 @@ export class pci_host_bridge extends struct("pci_host_bridge", {
 }) {}
 export const to_pci_host_bridge = (n: device): pci_host_bridge => container_of(n, pci_host_bridge, "dev");
 
+export class pci_vpd extends struct("pci_vpd", {
+  lock: embed(() => mutex),
+  /** Bytes; 0: not known yet. */
+  len: u32(),
+  cap: u8(),
+}) {}
+
 class pci_dev_base extends struct("pci_dev", {
   bus_list: embed(() => list_head),
   bus: ptr<pci_bus>(),
@@ -291,6 +300,8 @@ class pci_dev_base extends struct("pci_dev", {
   msix_enabled: bool(),
   is_physfn: bool(),
   is_virtfn: bool(),
+  /** PCI_COMMAND_MEMORY is not there: memory is always decoded. */
+  no_command_memory: bool(),
   is_probed: bool(),
   broken_intx_masking: bool(),
   state_saved: bool(),
@@ -302,6 +313,7 @@ class pci_dev_base extends struct("pci_dev", {
   res_attr: array(DEVICE_COUNT_RESOURCE, ptr<bin_attribute>()),
   /** The physical function of a virtual one. */
   physfn: ptr<pci_dev>(),
+  vpd: embed(() => pci_vpd),
   acs_cap: u16(),
   /** Kept by the slab: what user space wrote. */
   driver_override: str(),
@@ -478,6 +490,9 @@ export {
   pci_set_power_state,
   pci_store_saved_state,
   pci_try_reset_function,
+  pcie_get_mps,
+  pcie_get_readrq,
+  pcie_set_readrq,
 } from "../../drivers/pci/pci.ts";
 export {
   __pci_register_driver,
@@ -507,6 +522,7 @@ export {
   pci_get_slot,
 } from "../../drivers/pci/search.ts";
 export { pci_claim_resource, pci_enable_resources } from "../../drivers/pci/setup-res.ts";
+export { pci_read_vpd, pci_read_vpd_any, pci_write_vpd, pci_write_vpd_any } from "../../drivers/pci/vpd.ts";
 
 /** Whether INTx can be masked by the command register. */
 export const pci_intx_mask_supported = (pdev: pci_dev): boolean => !pdev.broken_intx_masking;

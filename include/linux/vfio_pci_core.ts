@@ -130,6 +130,7 @@ export {
   vfio_pci_core_ioctl,
   vfio_pci_core_ioctl_feature,
   vfio_pci_core_match,
+  vfio_pci_core_read,
   vfio_pci_core_register_dev_region,
   vfio_pci_core_register_device,
   vfio_pci_core_release_dev,
@@ -137,4 +138,5 @@ export {
   vfio_pci_core_set_params,
   vfio_pci_core_sriov_configure,
   vfio_pci_core_unregister_device,
+  vfio_pci_core_write,
 } from "../../drivers/vfio/pci/vfio_pci_core.ts";

@@ -31,9 +31,6 @@ export const IRQF_ONESHOT = 0x00002000;
 export const IRQF_NO_SUSPEND = 0x00004000;
 export const IRQF_NO_AUTOEN = 0x00080000;
 
-/** An interrupt that leads nowhere. */
-export const IRQ_NOTCONNECTED = 2 ** 31;
-
 export const IRQ_TYPE_NONE = 0;
 export const IRQ_TYPE_EDGE_RISING = 1;
 export const IRQ_TYPE_EDGE_FALLING = 2;

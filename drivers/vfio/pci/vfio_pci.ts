@@ -40,12 +40,14 @@ import {
   vfio_pci_core_ioctl,
   vfio_pci_core_ioctl_feature,
   vfio_pci_core_match,
+  vfio_pci_core_read,
   vfio_pci_core_register_device,
   vfio_pci_core_release_dev,
   vfio_pci_core_request,
   vfio_pci_core_set_params,
   vfio_pci_core_sriov_configure,
   vfio_pci_core_unregister_device,
+  vfio_pci_core_write,
 } from "#linux/vfio_pci_core.ts";
 import { not_there_yet, vfio_pci_is_vga } from "./vfio_pci_priv.ts";
 
@@ -168,8 +170,8 @@ const vfio_pci_ops: vfio_device_ops = {
   close_device: vfio_pci_core_close_device,
   ioctl: vfio_pci_core_ioctl,
   device_feature: vfio_pci_core_ioctl_feature,
-  read: (vdev) => not_there_yet(core_of(vdev), "read()"),
-  write: (vdev) => not_there_yet(core_of(vdev), "write()"),
+  read: vfio_pci_core_read,
+  write: vfio_pci_core_write,
   mmap: (vdev) => not_there_yet(core_of(vdev), "mmap()"),
   request: vfio_pci_core_request,
   match: vfio_pci_core_match,

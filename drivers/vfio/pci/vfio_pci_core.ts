@@ -2,8 +2,8 @@
 /**
  * What all drivers that give PCI devices to user space have in common.
  *
- * Not here yet: reading, writing and mapping regions, interrupts of the device and ioeventfds; what user space asks of these
- * is answered with -ENOTTY and a line in the log.
+ * Not here yet: reading and writing regions but configuration space, mapping them, interrupts of the device and ioeventfds; what
+ * user space asks of these is answered with -ENOTTY and a line in the log.
  */
 import { aperture_remove_conflicting_pci_devices } from "#linux/aperture.ts";
 import { WARN_ON } from "#linux/bug.ts";
@@ -17,11 +17,24 @@ import {
   device_lock_assert,
 } from "#linux/device.ts";
 import { IS_ERR, PTR_ERR } from "#linux/err.ts";
-import { EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, ENOSPC, ENOTTY, EPERM } from "#linux/errno.ts";
+import {
+  EACCES,
+  EAGAIN,
+  EBADF,
+  EBUSY,
+  EFAULT,
+  EINVAL,
+  EIO,
+  ENODEV,
+  ENOMEM,
+  ENOSPC,
+  ENOTTY,
+  EPERM,
+} from "#linux/errno.ts";
 import { type eventfd_ctx, eventfd_ctx_fdget, eventfd_ctx_put, eventfd_signal } from "#linux/eventfd.ts";
 import { kbuild } from "#linux/export.ts";
 import { fget, fput } from "#linux/file.ts";
-import type { file } from "#linux/fs.ts";
+import type { file, loff_ptr } from "#linux/fs.ts";
 import { iommu_group_get, iommu_group_id, iommu_group_put } from "#linux/iommu.ts";
 import {
   IORESOURCE_MEM,
@@ -191,6 +204,7 @@ import {
 import {
   vfio_pci_core_device,
   VFIO_PCI_INDEX_TO_OFFSET,
+  VFIO_PCI_OFFSET_TO_INDEX,
   vfio_pci_region,
   type vfio_pci_regops,
 } from "#linux/vfio_pci_core.ts";
@@ -223,6 +237,10 @@ import {
   VFIO_IRQ_SET_ACTION_TRIGGER,
   VFIO_IRQ_SET_DATA_NONE,
   VFIO_PCI_BAR0_REGION_INDEX,
+  VFIO_PCI_BAR1_REGION_INDEX,
+  VFIO_PCI_BAR2_REGION_INDEX,
+  VFIO_PCI_BAR3_REGION_INDEX,
+  VFIO_PCI_BAR4_REGION_INDEX,
   VFIO_PCI_BAR5_REGION_INDEX,
   VFIO_PCI_CONFIG_REGION_INDEX,
   vfio_pci_dependent_device,
@@ -251,6 +269,7 @@ import {
 import {
   vfio_config_free,
   vfio_config_init,
+  vfio_pci_config_rw,
   vfio_pci_init_perm_bits,
   vfio_pci_uninit_perm_bits,
 } from "./vfio_pci_config.ts";
@@ -1233,6 +1252,86 @@ export function* vfio_pci_core_ioctl_feature(
   }
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_ioctl_feature);
+
+function* vfio_pci_rw(
+  vdev: vfio_pci_core_device,
+  buf: bigint,
+  count: number,
+  ppos: loff_ptr,
+  iswrite: boolean,
+): Sleeps<number> {
+  let index = VFIO_PCI_OFFSET_TO_INDEX(ppos.value);
+
+  if (index >= VFIO_PCI_NUM_REGIONS + vdev.num_regions) return -EINVAL;
+
+  let ret = yield* pm_runtime_resume_and_get(vdev.pdev!.dev);
+  if (ret) {
+    pci_info_ratelimited(vdev.pdev!, "runtime resume failed %d\n", ret);
+    return -EIO;
+  }
+
+  switch (index) {
+    case VFIO_PCI_CONFIG_REGION_INDEX:
+      ret = yield* vfio_pci_config_rw(vdev, buf, count, ppos, iswrite);
+      break;
+
+    case VFIO_PCI_ROM_REGION_INDEX:
+      if (iswrite) ret = -EINVAL;
+      else ret = not_there_yet(vdev, "reading a ROM");
+      break;
+
+    case VFIO_PCI_BAR0_REGION_INDEX:
+    case VFIO_PCI_BAR1_REGION_INDEX:
+    case VFIO_PCI_BAR2_REGION_INDEX:
+    case VFIO_PCI_BAR3_REGION_INDEX:
+    case VFIO_PCI_BAR4_REGION_INDEX:
+    case VFIO_PCI_BAR5_REGION_INDEX:
+      ret = not_there_yet(vdev, "access to BARs");
+      break;
+
+    case VFIO_PCI_VGA_REGION_INDEX:
+      ret = not_there_yet(vdev, "access to VGA");
+      break;
+
+    default:
+      index -= VFIO_PCI_NUM_REGIONS;
+      ret = yield* either(vdev.region!.at(index).ops!.rw(vdev, buf, count, ppos, iswrite));
+      break;
+  }
+
+  yield* pm_runtime_put(vdev.pdev!.dev);
+  return ret;
+}
+
+/** read() of the drivers. @return bytes, or -errno. Context: may sleep. Source: drivers/vfio/pci/vfio_pci_core.c */
+export function* vfio_pci_core_read(
+  core_vdev: vfio_device,
+  buf: bigint,
+  count: number,
+  ppos: loff_ptr,
+): Sleeps<number> {
+  const vdev = container_of(core_vdev, vfio_pci_core_device, "vdev");
+
+  if (!count) return 0;
+
+  return yield* vfio_pci_rw(vdev, buf, count, ppos, false);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_read);
+
+/** write() of the drivers. @return bytes, or -errno. Context: may sleep. Source: drivers/vfio/pci/vfio_pci_core.c */
+export function* vfio_pci_core_write(
+  core_vdev: vfio_device,
+  buf: bigint,
+  count: number,
+  ppos: loff_ptr,
+): Sleeps<number> {
+  const vdev = container_of(core_vdev, vfio_pci_core_device, "vdev");
+
+  if (!count) return 0;
+
+  return yield* vfio_pci_rw(vdev, buf, count, ppos, true);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_write);
 
 /** @return 1 with vma_lock held and nothing mapped; 0 if @try_ and somebody is in the way */
 function* vfio_pci_zap_and_vma_lock(vdev: vfio_pci_core_device, try_: boolean): Sleeps<number> {

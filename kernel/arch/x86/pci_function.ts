@@ -4,6 +4,8 @@
  * and cannot be written, as on hardware that does not implement it.
  */
 import {
+  PCI_AF_CTRL,
+  PCI_AF_CTRL_FLR,
   PCI_BASE_ADDRESS_0,
   PCI_BASE_ADDRESS_MEM_PREFETCH,
   PCI_BASE_ADDRESS_MEM_TYPE_64,
@@ -43,6 +45,9 @@ import {
   PCI_SUBSYSTEM_ID,
   PCI_SUBSYSTEM_VENDOR_ID,
   PCI_VENDOR_ID,
+  PCI_VPD_ADDR,
+  PCI_VPD_ADDR_F,
+  PCI_VPD_DATA,
 } from "#uapi/linux/pci_regs.ts";
 
 import type { mmio_device } from "../mmio.ts";
@@ -94,6 +99,10 @@ export interface function_model {
   /** Where the capabilities are that do something. */
   readonly pm_at?: number;
   readonly express_at?: number;
+  readonly af_at?: number;
+  readonly vpd_at?: number;
+  /** Vital product data: what its memory holds when the machine is built. */
+  readonly vpd?: readonly number[];
   /** Made anew at each reset: what is behind the first BAR. */
   readonly registers?: (func: pci_function) => mmio_device;
 }
@@ -109,6 +118,8 @@ export class pci_function {
   readonly #writable: DataView;
   /** As it is after power-on and after each reset. */
   readonly #initial: Uint8Array;
+  /** Vital product data: no reset changes them. */
+  readonly vpd: DataView;
   readonly interrupts: pci_interrupts;
   /** What is behind the BARs, by number. */
   #behind_bars = new Map<number, mmio_device>();
@@ -127,6 +138,7 @@ export class pci_function {
     if (model.bridge) this.#bridge();
     this.#capabilities();
     this.#initial = new Uint8Array(this.config.buffer.slice(0));
+    this.vpd = new DataView(Uint8Array.from(model.vpd ?? []).buffer);
     this.interrupts = new pci_interrupts(this.config, model.capabilities ?? []);
     this.#power_on();
   }
@@ -250,7 +262,7 @@ export class pci_function {
   }
 
   write(where: number, size: number, val: number): void {
-    const { pm_at, express_at } = this.model;
+    const { pm_at, express_at, af_at, vpd_at } = this.model;
     const state = this.#power_state();
     const held = this.#holds_reset();
     for (let i = 0; i < size; i++) {
@@ -267,8 +279,24 @@ export class pci_function {
     if (express_at !== undefined && this.config.getUint16(express_at + PCI_EXP_DEVCTL, true) & PCI_EXP_DEVCTL_BCR_FLR) {
       if (!this.model.bridge) this.reset();
     }
+    // A bit that is never read as set: writing it is all there is to it.
+    if (af_at !== undefined && this.config.getUint8(af_at + PCI_AF_CTRL) & PCI_AF_CTRL_FLR) this.reset();
+    if (vpd_at !== undefined && where <= vpd_at + PCI_VPD_ADDR + 1 && vpd_at + PCI_VPD_ADDR + 1 < where + size)
+      this.#transfer_vpd(vpd_at);
     if (!held && this.#holds_reset()) this.on_bus_reset();
     this.interrupts.update();
+  }
+
+  /** The upper byte of the address was written: a dword goes from the data register to the memory or comes from there, and the flag turns. */
+  #transfer_vpd(vpd_at: number): void {
+    const { config: c, vpd } = this;
+    const addr = c.getUint16(vpd_at + PCI_VPD_ADDR, true);
+    const at = addr & ~PCI_VPD_ADDR_F;
+    const there = at + 4 <= vpd.byteLength;
+    if (addr & PCI_VPD_ADDR_F) {
+      if (there) vpd.setUint32(at, c.getUint32(vpd_at + PCI_VPD_DATA, true), true);
+    } else c.setUint32(vpd_at + PCI_VPD_DATA, there ? vpd.getUint32(at, true) : 0xffffffff, true);
+    c.setUint16(vpd_at + PCI_VPD_ADDR, addr ^ PCI_VPD_ADDR_F, true);
   }
 
   #power_state(): number {
