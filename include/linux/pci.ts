@@ -511,6 +511,8 @@ export {
   pci_scan_child_bus,
   pci_unlock_rescan_remove,
 } from "../../drivers/pci/probe.ts";
+export { pci_disable_rom, pci_enable_rom, pci_map_rom, pci_unmap_rom } from "../../drivers/pci/rom.ts";
+export { pci_iomap, pci_iounmap } from "../../kernel/lib/pci_iomap.ts";
 export { pci_stop_and_remove_bus_device, pci_stop_and_remove_bus_device_locked } from "../../drivers/pci/remove.ts";
 export {
   pci_find_bus,

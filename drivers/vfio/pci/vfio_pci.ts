@@ -40,6 +40,7 @@ import {
   vfio_pci_core_ioctl,
   vfio_pci_core_ioctl_feature,
   vfio_pci_core_match,
+  vfio_pci_core_mmap,
   vfio_pci_core_read,
   vfio_pci_core_register_device,
   vfio_pci_core_release_dev,
@@ -172,7 +173,7 @@ const vfio_pci_ops: vfio_device_ops = {
   device_feature: vfio_pci_core_ioctl_feature,
   read: vfio_pci_core_read,
   write: vfio_pci_core_write,
-  mmap: (vdev) => not_there_yet(core_of(vdev), "mmap()"),
+  mmap: vfio_pci_core_mmap,
   request: vfio_pci_core_request,
   match: vfio_pci_core_match,
 };

@@ -59,6 +59,7 @@ function* pcibios_resource_survey(bus: pci_bus): Spins {
       const res = dev.resource.at(i);
       if (i < PCI_ROM_RESOURCE || i >= PCI_BRIDGE_RESOURCES)
         if (res.flags && !res.parent) yield* pci_claim_resource(dev, i);
+      if (i === PCI_ROM_RESOURCE && res.flags && res.start && !res.parent) yield* pci_claim_resource(dev, i);
     }
     if (dev.subordinate) yield* pcibios_resource_survey(dev.subordinate);
   }

@@ -13,6 +13,14 @@ export function device_memory(size: number): mmio_device {
   };
 }
 
+/** Memory that nobody writes; what it does not hold reads as ones. */
+export function device_rom(holds: readonly number[], size: number): mmio_device {
+  const bytes = new Uint8Array(size).fill(0xff);
+  bytes.set(holds);
+  const view = new DataView(bytes.buffer);
+  return { read: (off, n) => read_bytes(view, off, n), write: () => {} };
+}
+
 const EDU_ID = 0x010000edn;
 const EDU_LIVENESS = 0x04;
 const EDU_FACTORIAL = 0x08;

@@ -40,6 +40,8 @@ import {
   PCI_PREF_MEMORY_LIMIT,
   PCI_PREF_RANGE_TYPE_64,
   PCI_PRIMARY_BUS,
+  PCI_ROM_ADDRESS,
+  PCI_ROM_ADDRESS_ENABLE,
   PCI_STATUS,
   PCI_STATUS_CAP_LIST,
   PCI_SUBSYSTEM_ID,
@@ -51,7 +53,7 @@ import {
 } from "#uapi/linux/pci_regs.ts";
 
 import type { mmio_device } from "../mmio.ts";
-import { device_memory } from "./pci_devices.ts";
+import { device_memory, device_rom } from "./pci_devices.ts";
 import { pci_interrupts } from "./pci_interrupts.ts";
 
 /** The lowest power state in which a function answers. */
@@ -65,6 +67,8 @@ export interface bar_model {
   readonly size: number;
   readonly kind: "io" | "mem32" | "mem64";
   readonly prefetch?: boolean;
+  /** An option ROM: what it holds. `n` is 8, and `size` a power of two of at least 2 KiB. */
+  readonly rom?: readonly number[];
   /** Plain memory is behind it. */
   readonly memory?: boolean;
 }
@@ -145,8 +149,10 @@ export class pci_function {
 
   #power_on(): void {
     this.#behind_bars = new Map();
-    for (const { n, size, memory } of this.model.bars ?? [])
+    for (const { n, size, memory, rom } of this.model.bars ?? []) {
       if (memory) this.#behind_bars.set(n, device_memory(size));
+      if (rom) this.#behind_bars.set(n, device_rom(rom, size));
+    }
     if (this.model.registers) this.#behind_bars.set(0, this.model.registers(this));
   }
 
@@ -154,7 +160,8 @@ export class pci_function {
   decode(space: "mem" | "io", addr: number): bar_hit | null {
     const enabled = space === "io" ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
     if (!(this.config.getUint16(PCI_COMMAND, true) & enabled) || this.#power_state() !== 0) return null;
-    for (const { n, size, kind } of this.model.bars ?? []) {
+    for (const { n, size, kind, rom } of this.model.bars ?? []) {
+      if (rom && !(this.config.getUint32(PCI_ROM_ADDRESS, true) & PCI_ROM_ADDRESS_ENABLE)) continue;
       if ((kind === "io") !== (space === "io")) continue;
       const at = PCI_BASE_ADDRESS_0 + 4 * n;
       const high = kind === "mem64" ? this.config.getUint32(at + 4, true) * 2 ** 32 : 0;
@@ -192,11 +199,11 @@ export class pci_function {
   }
 
   #bars(): void {
-    for (const { n, size, kind, prefetch } of this.model.bars ?? []) {
+    for (const { n, size, kind, prefetch, rom } of this.model.bars ?? []) {
       const at = PCI_BASE_ADDRESS_0 + 4 * n;
       const type = kind === "io" ? PCI_BASE_ADDRESS_SPACE_IO : kind === "mem64" ? PCI_BASE_ADDRESS_MEM_TYPE_64 : 0;
       this.config.setUint32(at, type | (prefetch ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0), true);
-      this.#writable.setUint32(at, ~(size - 1), true);
+      this.#writable.setUint32(at, ~(size - 1) | (rom ? PCI_ROM_ADDRESS_ENABLE : 0), true);
       if (kind === "mem64") this.#writable.setUint32(at + 4, 0xffffffff, true);
     }
   }
