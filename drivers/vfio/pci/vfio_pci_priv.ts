@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the files of vfio-pci-core share. */
-import { ENOTTY } from "#linux/errno.ts";
 import type { iomem } from "#linux/io.ts";
 import { list_head } from "#linux/list.ts";
-import { PCI_CLASS_DISPLAY_VGA, type pci_dev, pci_warn } from "#linux/pci.ts";
+import { PCI_CLASS_DISPLAY_VGA, type pci_dev } from "#linux/pci.ts";
 import { bool, embed, int, ptr, s64, struct, u64 } from "#linux/types.ts";
 import type { virqfd, virqfd_pointer } from "#linux/vfio.ts";
 import type { vfio_pci_core_device } from "#linux/vfio_pci_core.ts";
@@ -45,13 +44,4 @@ export class virqfd_of_ioeventfd implements virqfd_pointer {
 /** @inline */
 export function vfio_pci_is_vga(pdev: pci_dev): boolean {
   return pdev.class >> 8 === PCI_CLASS_DISPLAY_VGA;
-}
-
-/**
- * For what of the driver is not ported yet: says so in the log. @return -ENOTTY
- * @inline
- */
-export function not_there_yet(vdev: vfio_pci_core_device, what: string): number {
-  pci_warn(vdev.pdev!, "%s is not there yet\n", what);
-  return -ENOTTY;
 }
