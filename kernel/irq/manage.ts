@@ -122,6 +122,10 @@ export function irq_set_trigger_type(irq: number, type: number): void {
 function is_level(desc: irq_desc): boolean {
   return (desc.trigger_type & IRQ_TYPE_LEVEL_MASK) !== 0;
 }
+/** Whether one is still to come: a level that has gone again while it was off is not sent again. Source: check_irq_resend() */
+function is_due(desc: irq_desc): boolean {
+  return is_level(desc) ? desc.$asserted : desc.pending;
+}
 /** Has the machine deliver it as soon as a CPU lets it. */
 function deliver(desc: irq_desc): void {
   const irq = desc.irq;
@@ -164,7 +168,7 @@ export function* generic_handle_irq(irq: number): Spins {
 
   flags = yield* spin_lock_irqsave(desc.lock);
   desc.inprogress = false;
-  const again = desc.depth === 0 && (desc.pending || desc.$asserted);
+  const again = desc.depth === 0 && is_due(desc);
   yield* spin_unlock_irqrestore(desc.lock, flags);
   yield* wake_up(desc.wait_for_threads);
   if (again) deliver(desc);
@@ -189,7 +193,7 @@ function* irq_startup(desc: irq_desc): Spins {
   if (desc.$chip) yield* desc.$chip.activate(desc.irq);
   if (desc.depth !== 0) return;
   if (desc.$chip?.unmask) yield* desc.$chip.unmask(desc.irq);
-  if (desc.pending || desc.$asserted) deliver(desc);
+  if (is_due(desc)) deliver(desc);
 }
 
 function* __setup_irq(irq: number, desc: irq_desc, new_: irqaction): Sleeps<number> {
@@ -319,6 +323,6 @@ export function* enable_irq(irq: number): Spins {
   if (!desc) return;
   const flags = yield* spin_lock_irqsave(desc.lock);
   if (desc.depth === 0) WARN(true, "Unbalanced enable for IRQ %d\n", irq);
-  else if (--desc.depth === 0 && (desc.pending || desc.$asserted)) deliver(desc);
+  else if (--desc.depth === 0 && is_due(desc)) deliver(desc);
   yield* spin_unlock_irqrestore(desc.lock, flags);
 }
