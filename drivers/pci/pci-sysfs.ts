@@ -93,6 +93,7 @@ import {
 import { initialise, type kbuf, type Sleeps } from "#linux/types.ts";
 import { on_x86 } from "#asm/setup.ts";
 import { __pci_reset_bus, pci_reset_fn_methods } from "./pci.ts";
+import { pci_dev_vpd_attr_group } from "./vpd.ts";
 
 const { per_boot } = kbuild(import.meta.url);
 
@@ -719,6 +720,7 @@ export const pci_dev_groups: attribute_groups = [
   pci_dev_config_attr_group,
   pci_dev_reset_attr_group,
   pci_dev_reset_method_attr_group,
+  pci_dev_vpd_attr_group,
 ];
 
 const pci_dev_hp_attr_group: attribute_group = {

@@ -4,9 +4,10 @@
  *
  * Not here: power management by the platform (ACPI), PME and wakeup, D3cold, ASPM, hotplug slots and their resets, quirks and
  * ACPI methods among the resets, managed (pcim_) functions, and of the saved state what no device here has: LTR, DPC, AER,
- * PTM, virtual channels, resizable BARs, ATS, PRI, PASID, MSI, SR-IOV.
+ * PTM, virtual channels, resizable BARs, ATS, PRI, PASID, SR-IOV.
  */
 import { atomic_dec, atomic_dec_return, atomic_inc_return, atomic_read } from "#linux/atomic.ts";
+import { ffs, is_power_of_2 } from "#linux/bitops.ts";
 import { msleep, udelay, usleep_range } from "#linux/delay.ts";
 import { dev_WARN_ONCE, device_lock, device_trylock, device_unlock } from "#linux/device.ts";
 import { EAGAIN, EBUSY, EINVAL, EIO, ENOMEM, ENOTTY } from "#linux/errno.ts";
@@ -87,6 +88,8 @@ import {
   PCI_EXP_DEVCTL,
   PCI_EXP_DEVCTL2,
   PCI_EXP_DEVCTL_BCR_FLR,
+  PCI_EXP_DEVCTL_PAYLOAD,
+  PCI_EXP_DEVCTL_READRQ,
   PCI_EXP_DEVSTA,
   PCI_EXP_DEVSTA_TRPND,
   PCI_EXP_LNKCTL,
@@ -147,6 +150,7 @@ import {
   PCI_STATUS,
   PCI_STATUS_CAP_LIST,
   PCI_STATUS_IMM_READY,
+  PCI_STATUS_INTERRUPT,
   PCI_STD_NUM_BARS,
   pci_upstream_bridge,
   pci_warn,
@@ -154,6 +158,7 @@ import {
   pci_write_config_dword,
   pci_write_config_word,
   PCI_X_CMD,
+  pcibios_err_to_errno,
   PCIBIOS_SUCCESSFUL,
   pcie_capability_read_word,
   pcie_capability_write_word,
@@ -165,7 +170,10 @@ import { pm_runtime_enable, pm_runtime_forbid, pm_runtime_set_active } from "#li
 import { DECLARE_RWSEM, down_read, up_read } from "#linux/rwsem.ts";
 import { either } from "#linux/sched.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
+import { raw_spin_lock_irqsave, raw_spin_unlock_irqrestore } from "#linux/spinlock.ts";
 import { array, bool, embed, opaque, READY, type Sleeps, type Spins, struct, u16, u32 } from "#linux/types.ts";
+import { pci_lock } from "./access.ts";
+import { pci_restore_msi_state } from "./msi/msi.ts";
 import { pci_enable_resources, pci_update_resource } from "./setup-res.ts";
 
 const { per_boot, EXPORT_SYMBOL, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
@@ -673,7 +681,7 @@ function pci_restore_config_space(pdev: pci_dev): void {
 }
 
 /** Writes back what pci_save_state() saved, once. Any context. */
-export function pci_restore_state(dev: pci_dev): void {
+export function* pci_restore_state(dev: pci_dev): Sleeps {
   if (!dev.state_saved) return;
 
   pci_restore_pcie_state(dev);
@@ -681,6 +689,7 @@ export function pci_restore_state(dev: pci_dev): void {
   pci_restore_config_space(dev);
 
   pci_restore_pcix_state(dev);
+  yield* pci_restore_msi_state(dev);
 
   pci_enable_acs(dev);
 
@@ -872,6 +881,47 @@ export function pci_intx(pdev: pci_dev, enable: boolean): void {
   if (new_ !== cmd.value) pci_write_config_word(pdev, PCI_COMMAND, new_);
 }
 EXPORT_SYMBOL_GPL(pci_intx);
+
+function* pci_check_and_set_intx_mask(dev: pci_dev, mask: boolean): Spins<boolean> {
+  const bus = dev.bus!;
+  let mask_updated = true;
+  const cmd_status_dword = { value: 0 };
+
+  const flags = yield* raw_spin_lock_irqsave(pci_lock());
+
+  // Command and status in one go
+  bus.ops!.read(bus, dev.devfn, PCI_COMMAND, 4, cmd_status_dword);
+
+  const irq_pending = ((cmd_status_dword.value >>> 16) & PCI_STATUS_INTERRUPT) !== 0;
+
+  done: {
+    // Was it this device, when masking; is there another one already, when unmasking?
+    if (mask !== irq_pending) {
+      mask_updated = false;
+      break done;
+    }
+
+    const origcmd = cmd_status_dword.value & 0xffff;
+    let newcmd = origcmd & ~PCI_COMMAND_INTX_DISABLE;
+    if (mask) newcmd |= PCI_COMMAND_INTX_DISABLE;
+    if (newcmd !== origcmd) bus.ops!.write(bus, dev.devfn, PCI_COMMAND, 2, newcmd);
+  }
+  yield* raw_spin_unlock_irqrestore(pci_lock(), flags);
+
+  return mask_updated;
+}
+
+/** Masks INTx if the device raises it. @return whether it does. Any context */
+export function pci_check_and_mask_intx(dev: pci_dev): Spins<boolean> {
+  return pci_check_and_set_intx_mask(dev, true);
+}
+EXPORT_SYMBOL_GPL(pci_check_and_mask_intx);
+
+/** Unmasks INTx unless the device raises it: then it stays masked. @return whether it was unmasked. Any context */
+export function pci_check_and_unmask_intx(dev: pci_dev): Spins<boolean> {
+  return pci_check_and_set_intx_mask(dev, false);
+}
+EXPORT_SYMBOL_GPL(pci_check_and_unmask_intx);
 
 function pci_target_state(dev: pci_dev): pci_power_t {
   // Where it is already: let it.
@@ -1291,7 +1341,7 @@ function* pci_dev_save_and_disable(dev: pci_dev): Sleeps {
 function* pci_dev_restore(dev: pci_dev): Sleeps {
   const err_handler = dev.driver ? dev.driver.err_handler : null;
 
-  pci_restore_state(dev);
+  yield* pci_restore_state(dev);
 
   if (err_handler?.reset_done) yield* either(err_handler.reset_done(dev));
 }
@@ -1467,3 +1517,40 @@ export function pci_reset_bus(pdev: pci_dev): Sleeps<number> {
   return __pci_reset_bus(pdev.bus!);
 }
 EXPORT_SYMBOL_GPL(pci_reset_bus);
+
+/* Sizes of packets on the link. */
+
+/** How much a device asks for at once, in bytes. Any context. */
+export function pcie_get_readrq(dev: pci_dev): number {
+  const ctl = { value: 0 };
+
+  pcie_capability_read_word(dev, PCI_EXP_DEVCTL, ctl);
+
+  return 128 << ((ctl.value & PCI_EXP_DEVCTL_READRQ) >> 12);
+}
+EXPORT_SYMBOL(pcie_get_readrq);
+
+/**
+ * The opposite. Payloads are as the firmware left them (pcie_bus_config: PCIE_BUS_DEFAULT), and no host bridge here is
+ * one that minds. @rq: a power of two from 128 to 4096. @return 0, -EINVAL, -errno. Any context
+ */
+export function pcie_set_readrq(dev: pci_dev, rq: number): number {
+  if (rq < 128 || rq > 4096 || !is_power_of_2(rq)) return -EINVAL;
+
+  const v = (ffs(rq) - 8) << 12;
+
+  const ret = pcie_capability_clear_and_set_word(dev, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_READRQ, v);
+
+  return pcibios_err_to_errno(ret);
+}
+EXPORT_SYMBOL(pcie_set_readrq);
+
+/** How long the data of one packet may be, in bytes. Any context. */
+export function pcie_get_mps(dev: pci_dev): number {
+  const ctl = { value: 0 };
+
+  pcie_capability_read_word(dev, PCI_EXP_DEVCTL, ctl);
+
+  return 128 << ((ctl.value & PCI_EXP_DEVCTL_PAYLOAD) >> 5);
+}
+EXPORT_SYMBOL(pcie_get_mps);

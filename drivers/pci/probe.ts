@@ -153,9 +153,11 @@ import { pm_runtime_get_sync, pm_runtime_put } from "#linux/pm_runtime.ts";
 import { pr_info } from "#linux/printk.ts";
 import { down_write, up_write } from "#linux/rwsem.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
+import { raw_spin_lock_init } from "#linux/spinlock.ts";
 import { initialise, type Sleeps, type Spins } from "#linux/types.ts";
 import { on_x86 } from "#asm/setup.ts";
 import { pci_bus_get, pci_bus_put } from "./bus.ts";
+import { pci_set_msi_domain } from "./msi/msi.ts";
 import {
   pci_acs_init,
   pci_allocate_cap_save_buffers,
@@ -167,6 +169,7 @@ import {
 } from "./pci.ts";
 import { pci_dev_type, pcibus_groups } from "./pci-sysfs.ts";
 import { pci_assign_unassigned_bus_resources } from "./setup-bus.ts";
+import { pci_vpd_init } from "./vpd.ts";
 
 const { per_boot, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
@@ -826,6 +829,7 @@ function pci_alloc_dev(bus: pci_bus): pci_dev | null {
   INIT_LIST_HEAD(dev.bus_list);
   dev.dev.type = pci_dev_type;
   dev.bus = pci_bus_get(bus);
+  raw_spin_lock_init(dev.msi_lock);
   return dev;
 }
 
@@ -886,6 +890,7 @@ function* pci_init_capabilities(dev: pci_dev): Sleeps {
   pci_allocate_cap_save_buffers(dev);
 
   yield* pci_pm_init(dev);
+  pci_vpd_init(dev);
   pci_acs_init(dev);
 
   yield* pci_init_reset_methods(dev);
@@ -901,6 +906,8 @@ function* pci_device_add(dev: pci_dev, bus: pci_bus): Sleeps {
   dev.state_saved = false;
 
   yield* pci_init_capabilities(dev);
+
+  pci_set_msi_domain(dev);
 
   yield* down_write(pci_bus_sem());
   list_add_tail(dev.bus_list, bus.devices);

@@ -29,4 +29,7 @@ export {
   request_threaded_irq,
   synchronize_irq,
 } from "../../kernel/irq/manage.ts";
+/** The number of an interrupt that leads nowhere. */
+export const IRQ_NOTCONNECTED = 2 ** 31;
+
 export { devm_free_irq, devm_request_threaded_irq } from "../../kernel/irq/devres.ts";

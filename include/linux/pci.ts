@@ -17,8 +17,10 @@ import {
 } from "./device.ts";
 import { device_driver } from "./device/driver.ts";
 import { EINVAL, EIO, ENODEV, ENOENT, ENOSPC, ENOTTY, ERANGE } from "./errno.ts";
+import type { iomem } from "./io.ts";
 import { resource, resource_size } from "./ioport.ts";
 import { hlist_head, list_head } from "./list.ts";
+import { mutex } from "./mutex.ts";
 import { PCI_ANY_ID } from "./pci_ids.ts";
 import type { printf_arg } from "./printk.ts";
 import { spinlock_t } from "./spinlock.ts";
@@ -104,6 +106,7 @@ export const PCI_ERS_RESULT_RECOVERED = 5;
 export const PCI_ERS_RESULT_NO_AER_DRIVER = 6;
 
 export const PCI_DEV_FLAGS_NO_BUS_RESET = 1 << 6;
+export const PCI_DEV_FLAGS_VPD_REF_F0 = 1 << 8;
 export const PCI_DEV_FLAGS_NO_PM_RESET = 1 << 7;
 export const PCI_DEV_FLAGS_BRIDGE_XLATE_ROOT = 1 << 9;
 export const PCI_DEV_FLAGS_NO_FLR_RESET = 1 << 10;
@@ -111,6 +114,11 @@ export const PCI_DEV_FLAG_PCIE_BRIDGE_ALIAS = 1 << 5;
 export const PCI_DEV_FLAGS_NO_D3 = 1 << 1;
 
 export const PCI_BUS_FLAGS_NO_MSI = 1;
+
+/** Kinds of interrupts, for pci_alloc_irq_vectors(). */
+export const PCI_IRQ_LEGACY = 1 << 0;
+export const PCI_IRQ_MSI = 1 << 1;
+export const PCI_IRQ_MSIX = 1 << 2;
 export const PCI_BUS_FLAGS_NO_EXTCFG = 8;
 
 export const PCI_NUM_RESET_METHODS = 7;
@@ -220,6 +228,13 @@ export class pci_host_bridge extends struct("pci_host_bridge", {
 }) {}
 export const to_pci_host_bridge = (n: device): pci_host_bridge => container_of(n, pci_host_bridge, "dev");
 
+export class pci_vpd extends struct("pci_vpd", {
+  lock: embed(() => mutex),
+  /** Bytes; 0: not known yet. */
+  len: u32(),
+  cap: u8(),
+}) {}
+
 class pci_dev_base extends struct("pci_dev", {
   bus_list: embed(() => list_head),
   bus: ptr<pci_bus>(),
@@ -277,10 +292,16 @@ class pci_dev_base extends struct("pci_dev", {
   no_msi: bool(),
   block_cfg_access: bool(),
   broken_parity_status: bool(),
+  /** Mapped as long as MSI-X is on. */
+  msix_base: ptr<iomem>(),
+  /** Of the mask of MSI. */
+  msi_lock: embed(() => spinlock_t),
   msi_enabled: bool(),
   msix_enabled: bool(),
   is_physfn: bool(),
   is_virtfn: bool(),
+  /** PCI_COMMAND_MEMORY is not there: memory is always decoded. */
+  no_command_memory: bool(),
   is_probed: bool(),
   broken_intx_masking: bool(),
   state_saved: bool(),
@@ -292,6 +313,7 @@ class pci_dev_base extends struct("pci_dev", {
   res_attr: array(DEVICE_COUNT_RESOURCE, ptr<bin_attribute>()),
   /** The physical function of a virtual one. */
   physfn: ptr<pci_dev>(),
+  vpd: embed(() => pci_vpd),
   acs_cap: u16(),
   /** Kept by the slab: what user space wrote. */
   driver_override: str(),
@@ -429,12 +451,20 @@ export {
   pcie_capability_write_word,
 } from "../../drivers/pci/access.ts";
 export { pci_bus_add_device, pci_bus_add_devices, pci_walk_bus } from "../../drivers/pci/bus.ts";
+export {
+  pci_alloc_irq_vectors,
+  pci_free_irq_vectors,
+  pci_irq_vector,
+  pci_write_msi_msg,
+} from "../../drivers/pci/msi/msi.ts";
 export { pci_disable_sriov, pci_enable_sriov, pci_num_vf } from "../../drivers/pci/iov.ts";
 export {
   __pci_reset_function_locked,
   pci_acs_enabled,
   pci_acs_path_enabled,
   pci_bus_max_busnr,
+  pci_check_and_mask_intx,
+  pci_check_and_unmask_intx,
   pci_clear_master,
   pci_dev_trylock,
   pci_dev_unlock,
@@ -460,6 +490,9 @@ export {
   pci_set_power_state,
   pci_store_saved_state,
   pci_try_reset_function,
+  pcie_get_mps,
+  pcie_get_readrq,
+  pcie_set_readrq,
 } from "../../drivers/pci/pci.ts";
 export {
   __pci_register_driver,
@@ -478,6 +511,8 @@ export {
   pci_scan_child_bus,
   pci_unlock_rescan_remove,
 } from "../../drivers/pci/probe.ts";
+export { pci_disable_rom, pci_enable_rom, pci_map_rom, pci_unmap_rom } from "../../drivers/pci/rom.ts";
+export { pci_iomap, pci_iounmap } from "../../kernel/lib/pci_iomap.ts";
 export { pci_stop_and_remove_bus_device, pci_stop_and_remove_bus_device_locked } from "../../drivers/pci/remove.ts";
 export {
   pci_find_bus,
@@ -489,6 +524,7 @@ export {
   pci_get_slot,
 } from "../../drivers/pci/search.ts";
 export { pci_claim_resource, pci_enable_resources } from "../../drivers/pci/setup-res.ts";
+export { pci_read_vpd, pci_read_vpd_any, pci_write_vpd, pci_write_vpd_any } from "../../drivers/pci/vpd.ts";
 
 /** Whether INTx can be masked by the command register. */
 export const pci_intx_mask_supported = (pdev: pci_dev): boolean => !pdev.broken_intx_masking;
