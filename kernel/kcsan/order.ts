@@ -6,11 +6,12 @@
  */
 import { sched, type task_struct } from "../sched/task.ts";
 
-/** How far each context had come, by its number; what is beyond the end has not begun. */
+/** How far each number's context had come; what is beyond the end has not begun. */
 export type vector_clock = number[];
 
-/** Something that runs code in an order of its own. */
+/** Something that runs code in an order of its own, as others see it. */
 export interface context {
+  /** -1 until it does something that others could be unordered with. */
   readonly id: number;
   readonly clock: vector_clock;
   /** "task 77", "interrupt": as a report names it. */
@@ -28,6 +29,9 @@ export const kcsan = { on: false };
 
 const empty_books = () => ({
   next_id: 0,
+  /** Numbers of contexts that have ended, and how far each number's last one had come in what others can be unordered with. */
+  free: [] as number[],
+  last: [] as number[],
   channels: {
     main: new WeakMap<object, vector_clock>(),
     readers: new WeakMap<object, vector_clock>(),
@@ -54,36 +58,73 @@ function join(into: vector_clock, from: vector_clock): void {
   for (let id = both; id < from.length; id++) into.push(from[id]!);
 }
 
-class running_context implements context {
-  readonly id: number;
+export class running_context implements context {
+  id = -1;
   readonly clock: vector_clock;
   readonly desc: string;
-  readonly below: context | null;
-  readonly base: context;
-  constructor(desc: string, after: vector_clock, below: context | null) {
-    this.id = s.next_id++;
+  readonly below: running_context | null;
+  readonly base: running_context;
+  /** It has touched something at its present time. */
+  touched = false;
+  constructor(desc: string, after: vector_clock, below: running_context | null) {
     this.clock = after.slice();
-    while (this.clock.length < this.id) this.clock.push(0);
-    this.clock.push(1);
     this.desc = desc;
     this.below = below;
     this.base = below?.base ?? this;
   }
 }
 
-function context_of(t: task_struct): context {
-  return (t.kcsan_ctx ??= new running_context(`task ${t.pid}`, s.outside, null));
+/** Ended contexts that are looked at for one whose number can be had: a long run has very many of them. */
+const LOOKED_AT = 8;
+
+/**
+ * Gives `c` its number. One whose context has ended before everything that `c` has to do goes on with it, as it would if the two were
+ * one: clocks stay as short as there is concurrency, though each timer and each interrupt is a context of its own.
+ */
+function numbered(c: running_context): running_context {
+  if (c.id >= 0) return c;
+  const { free, last } = s;
+  for (let i = free.length - 1; i >= 0 && i >= free.length - LOOKED_AT; i--) {
+    const id = free[i]!;
+    const ended = last[id]!;
+    if (id >= c.clock.length || c.clock[id]! < ended) continue;
+    free.splice(i, 1);
+    c.id = id;
+    c.clock[id] = ended + 1;
+    return c;
+  }
+  c.id = s.next_id++;
+  while (c.clock.length < c.id) c.clock.push(0);
+  c.clock.push(1);
+  return c;
+}
+/** The context does nothing more. */
+function retire({ id, clock, touched }: running_context): void {
+  if (id < 0) return;
+  s.last[id] = touched ? clock[id]! : clock[id]! - 1;
+  s.free.push(id);
 }
 
-/** The context that runs now; null from outside the machine, which nobody races with. */
-export function current_context(): context | null {
+function context_of(t: task_struct): running_context {
+  return (t.kcsan_ctx ??= new running_context(`task ${t.pid}`, s.outside, null));
+}
+function running(): running_context | null {
   const t = sched.current;
   return t ? context_of(t) : null;
 }
 
+/** The context that runs now, for something that it touches; null from outside the machine, which nobody races with. */
+export function current_context(): context | null {
+  const c = running();
+  if (!c) return null;
+  c.touched = true;
+  return numbered(c);
+}
+
 /** From here on the context's accesses are no longer before what took its clock. */
-function step(c: context): void {
+function step(c: running_context): void {
   c.clock[c.id]!++;
+  c.touched = false;
 }
 
 /** Whether what context `id` did at time `at` is before what `c` does now. */
@@ -94,7 +135,8 @@ export function ordered_before(id: number, at: number, c: context): boolean {
 /** Everything so far is before what follows a kcsan_acquire() of the same. Any context. */
 export function kcsan_release(object: object, of: channel = "main"): void {
   if (!kcsan.on) return;
-  const c = current_context();
+  const now = running();
+  const c = now && numbered(now);
   const clock = c ? c.clock : s.outside;
   const map = s.channels[of];
   const there = map.get(object);
@@ -107,7 +149,7 @@ export function kcsan_acquire(object: object, of: channel = "main"): void {
   if (!kcsan.on) return;
   const there = s.channels[of].get(object);
   if (!there) return;
-  const c = current_context();
+  const c = running();
   if (c) join(c.clock, there);
 }
 /** An atomic operation that gives a value orders both ways. */
@@ -124,30 +166,35 @@ export function kcsan_enter_context(desc: string | null = "interrupt"): void {
 }
 export function kcsan_exit_context(): void {
   const t = sched.current;
-  if (kcsan.on && t) t.kcsan_ctx = context_of(t).below;
+  if (!kcsan.on || !t) return;
+  const c = context_of(t);
+  retire(c);
+  t.kcsan_ctx = c.below;
 }
 
 /** `t` is woken by the current context: it goes on after everything that was done up to here. */
 export function kcsan_wake(t: task_struct): void {
   if (!kcsan.on) return;
-  const c = current_context();
+  const c = running();
   const { base } = context_of(t);
   if (!c || c === base) return;
-  join(base.clock, c.clock);
+  join(base.clock, numbered(c).clock);
   step(c);
 }
 
 /** A new task begins after what its maker did. From outside: after power-on, and after all others if none is left. */
 export function kcsan_task_created(t: task_struct): void {
   if (!kcsan.on) return;
-  const c = current_context();
+  const c = running();
   if (!c && !sched.tasks.some((other) => other !== t && !other.daemon)) join(s.outside, s.ended);
-  t.kcsan_ctx = new running_context(`task ${t.pid}`, c ? c.clock : s.outside, null);
+  t.kcsan_ctx = new running_context(`task ${t.pid}`, c ? numbered(c).clock : s.outside, null);
   if (c) step(c);
 }
 /** A task has ended, still in its context: who waits for it goes on after it. */
 export function kcsan_task_exited(t: task_struct): void {
   if (!kcsan.on) return;
-  join(s.ended, context_of(t).base.clock);
+  const c = context_of(t);
+  join(s.ended, c.base.clock);
   kcsan_release(t);
+  retire(c);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Tasks and the CPUs they run on. */
 import { per_boot_books } from "../boot.ts";
-import type { context } from "../kcsan/order.ts";
+import type { running_context } from "../kcsan/order.ts";
 import type { held_lock } from "../locking/lockdep.ts";
 import type { stack_frame } from "../stacktrace.ts";
 import type { CpuPoint, Sleeps, SleepPoint } from "./types.ts";
@@ -73,7 +73,7 @@ export class task_struct {
   readonly held_locks: held_lock[] = [];
   exit_code = 0;
   /** What it does now, in the order that the race checker keeps; null until there is any. */
-  kcsan_ctx: context | null = null;
+  kcsan_ctx: running_context | null = null;
   /** Of attached, once there is any; without a `#`, behind which the leak checker does not look. */
   attachments: Map<symbol, object> | null = null;
   /** A task that waits for ever without anybody minding: workers and other daemons. */

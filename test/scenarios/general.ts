@@ -45,6 +45,16 @@ interface Board {
   over: boolean;
 }
 
+/** How long somebody waits for another who, without memory, may never have come into being; longer than those take who have. */
+const UP_MS = 5_000;
+const OVER_MS = 120_000;
+function* up(u: user_process, board: Board): Sleeps {
+  for (let waited = 0; !board.up && waited < UP_MS; waited++) yield* u.sleep_ms(1);
+}
+function* over(u: user_process, board: Board): Sleeps {
+  for (let waited = 0; !board.over && waited < OVER_MS; waited += 10) yield* u.sleep_ms(10);
+}
+
 function* owner(u: user_process, g: Guest, board: Board): Sleeps {
   yield* loadModules(u);
   yield* bind(u);
@@ -56,7 +66,7 @@ function* owner(u: user_process, g: Guest, board: Board): Sleeps {
 }
 /** Takes away, and gives back, what the owner is just about to use. */
 function* rival(u: user_process, g: Guest, board: Board): Sleeps {
-  while (!board.up) yield* u.sleep_ms(1);
+  yield* up(u, board);
   yield* remove(u, g.uuid);
   yield* unbind(u);
   yield* bind(u);
@@ -64,7 +74,7 @@ function* rival(u: user_process, g: Guest, board: Board): Sleeps {
   yield* g.open(u);
   yield* g.reset(u);
   yield* g.close(u);
-  while (!board.over) yield* u.sleep_ms(10);
+  yield* over(u, board);
   yield* remove(u, g.uuid);
   yield* unbind(u);
   yield* unloadModules(u);
@@ -109,14 +119,14 @@ function* busy(u: user_process, g: Guest, board: Board): Sleeps {
   board.over = true;
 }
 function* operator(u: user_process, g: Guest, board: Board, happenings: readonly Happening[]): Sleeps {
-  while (!board.up) yield* u.sleep_ms(1);
+  yield* up(u, board);
   for (let i = 0; i < 6 && !board.over; i++) {
     // Here the quiet way is not that nothing happens: the device answers.
     const what = happenings[g.lab.decide("event", happenings.length, (n) => happenings[n]?.name ?? "?")];
     if (what) yield* what.happen(u, g);
     yield* u.sleep_ms(1);
   }
-  while (!board.over) {
+  for (let waited = 0; !board.over && waited < OVER_MS; waited += 1000) {
     yield* ANSWER.happen(u, g);
     yield* u.sleep_ms(1000);
   }
@@ -124,13 +134,13 @@ function* operator(u: user_process, g: Guest, board: Board, happenings: readonly
 
 /** Takes away, and gives back, while others are in it. */
 function* administrator(u: user_process, g: Guest, board: Board): Sleeps {
-  while (!board.up) yield* u.sleep_ms(1);
+  yield* up(u, board);
   yield* remove(u, g.uuid);
   yield* create(u, g.uuid);
   yield* unbind(u);
   yield* bind(u);
   yield* create(u, g.uuid);
-  while (!board.over) yield* u.sleep_ms(10);
+  yield* over(u, board);
   yield* remove(u, g.uuid);
   yield* unbind(u);
   yield* unloadModules(u);
