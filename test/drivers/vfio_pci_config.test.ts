@@ -827,7 +827,8 @@ test("cycles that fail: an error for each, and no lock is kept", (t) => {
       { read: undefined, write: PCIBIOS_SET_FAILED, gives: -EIO },
     ] as const) {
       const was = yield* failing(read === undefined ? { write } : { read, write });
-      if (read !== undefined) for (const at of [0x04, VNDR, PM, E_AER + 4, GAP]) t.is(yield* c.read(at, 4), gives, hex(at));
+      if (read !== undefined)
+        for (const at of [0x04, VNDR, PM, E_AER + 4, GAP]) t.is(yield* c.read(at, 4), gives, hex(at));
       // What is virtual need not be asked for.
       t.is(yield* c.read(0x10, 4), 0xc0000000);
       for (const [at, size] of [
