@@ -888,3 +888,29 @@ test("MSI: how many vectors there may be is written to the number of the capabil
   });
   t.deepEqual(reports, []);
 });
+
+interface Overlong {
+  readonly what: string;
+  readonly device: function_model;
+  readonly reports: readonly string[];
+}
+const OUT_OF_BOUNDS = "BUG: KASAN: slab-out-of-bounds in";
+const OVERLONG: readonly Overlong[] = [
+  {
+    what: "a vendor's capability",
+    device: { ...PLAIN, capabilities: [{ id: 0x09, at: 0xf8, bytes: [0, 0, 0x10, 0] }] },
+    reports: ["vfio_cap_init", "vfio_fill_vconfig_bytes"],
+  },
+  {
+    what: "a vendor's extended capability",
+    device: { ...RICH, extended: [{ id: 0x0b, version: 1, at: 0x100, bytes: [...many(4), ...le32(0xfff00001)] }] },
+    reports: ["vfio_ecap_init", "vfio_fill_vconfig_bytes"],
+  },
+];
+for (const { what, device, reports } of OVERLONG)
+  test(`${what} that says it is longer than configuration space is`, (t) => {
+    t.deepEqual(
+      withConfig(function* () {}, { device }).map((title) => title.replace(" [vfio_pci_core]", "")),
+      reports.map((f) => `${OUT_OF_BOUNDS} ${f}`),
+    );
+  });

@@ -238,7 +238,7 @@ import { GFP_KERNEL, GFP_KERNEL_ACCOUNT, kfree, kmalloc, kzalloc } from "#linux/
 import { bytes_at, fn, initialise, kbuf, ptr, type Sleeps, struct } from "#linux/types.ts";
 import { down_write, up_write } from "#linux/rwsem.ts";
 import { either } from "#linux/sched.ts";
-import { byte_at, memset, set_byte_at } from "#linux/string.ts";
+import { byte_at, le_at, memset, set_byte_at, set_le_at } from "#linux/string.ts";
 import { VFIO_PCI_OFFSET_MASK, type vfio_pci_core_device } from "#linux/vfio_pci_core.ts";
 import { copy_from_user, copy_to_user } from "#linux/uaccess.ts";
 import { VFIO_PCI_MSI_IRQ_INDEX } from "#uapi/linux/vfio.ts";
@@ -327,16 +327,6 @@ const ALL_WRITE = 0xffffffff;
 
 /* Configuration space is little-endian, and so is what is on its way to user space or from there: an __le32 in C, a number here. */
 
-/** memcpy() out of memory into an __le32 that is 0. */
-function le_at(p: kbuf, at: number, count: number): number {
-  let v = 0;
-  for (let i = count - 1; i >= 0; i--) v = v * 0x100 + byte_at(p, at + i);
-  return v;
-}
-/** memcpy() of the first bytes of an __le32. */
-function set_le_at(p: kbuf, at: number, count: number, v: number): void {
-  for (let i = 0; i < count; i++) set_byte_at(p, at + i, (v >>> (8 * i)) & 0xff);
-}
 /** memcpy() of the first bytes from memory over those of an __le32. */
 function copy_first(val: config_value, p: kbuf, at: number, count: number): void {
   const mask = 0xffffffff >>> (32 - 8 * count);
@@ -1377,7 +1367,7 @@ function vfio_update_pm_vconfig_bytes(vdev: vfio_pci_core_device, offset: number
 
 function vfio_fill_vconfig_bytes(vdev: vfio_pci_core_device, offset: number, size: number): number {
   const pdev = vdev.pdev!;
-  const v = vdev.vconfig!.$view;
+  const vconfig = vdev.vconfig!;
   const val = { value: 0 };
   let ret = 0;
 
@@ -1388,16 +1378,16 @@ function vfio_fill_vconfig_bytes(vdev: vfio_pci_core_device, offset: number, siz
     if (size >= 4 && !(offset % 4)) {
       ret = pci_read_config_dword(pdev, offset, val);
       if (ret) return ret;
-      v.setUint32(offset, val.value, true);
+      set_le_at(vconfig, offset, 4, val.value);
       filled = 4;
     } else if (size >= 2 && !(offset % 2)) {
       ret = pci_read_config_word(pdev, offset, val);
       if (ret) return ret;
-      v.setUint16(offset, val.value, true);
+      set_le_at(vconfig, offset, 2, val.value);
       filled = 2;
     } else {
       ret = pci_read_config_byte(pdev, offset, val);
-      v.setUint8(offset, val.value);
+      set_byte_at(vconfig, offset, val.value);
       if (ret) return ret;
       filled = 1;
     }
@@ -1458,7 +1448,7 @@ function vfio_cap_init(vdev: vfio_pci_core_device): number {
     }
 
     for (let i = 0; i < len; i++) {
-      const was = map.$view.getUint8(pos + i);
+      const was = byte_at(map, pos + i);
       if (was === PCI_CAP_ID_INVALID) continue;
 
       pci_warn(
@@ -1471,7 +1461,7 @@ function vfio_cap_init(vdev: vfio_pci_core_device): number {
       );
     }
 
-    memset(bytes_at(map, pos, len), cap.value, len);
+    memset(bytes_at(map, pos), cap.value, len);
     ret = vfio_fill_vconfig_bytes(vdev, pos, len);
     if (ret) return ret;
 
@@ -1534,7 +1524,7 @@ function vfio_ecap_init(vdev: vfio_pci_core_device): number {
     }
 
     for (let i = 0; i < len; i++) {
-      const was = map.$view.getUint8(epos + i);
+      const was = byte_at(map, epos + i);
       if (was === PCI_CAP_ID_INVALID) continue;
 
       pci_warn(
@@ -1547,7 +1537,7 @@ function vfio_ecap_init(vdev: vfio_pci_core_device): number {
       );
     }
 
-    memset(bytes_at(map, epos, len), ecap, len);
+    memset(bytes_at(map, epos), ecap, len);
     ret = vfio_fill_vconfig_bytes(vdev, epos, len);
     if (ret) return ret;
 
