@@ -19,6 +19,7 @@ import { boot, found, log, run } from "../../kernel/arch/machine.ts";
 import type { function_model, pci_function } from "../../kernel/arch/x86/pci_function.ts";
 import { pci_hw, type pci_plan } from "../../kernel/arch/x86/pci_host.ts";
 import { run_user, type user_process } from "../../kernel/fs/process.ts";
+import { random_schedule } from "../../kernel/explore/random.ts";
 import { kmemleak_scan } from "../../kernel/mm/kmemleak.ts";
 import { __vfio_pci_memory_enabled } from "../../drivers/vfio/pci/vfio_pci_config.ts";
 import { GET_IRQ_INFO, opening, withBound, words } from "../helpers/pci.ts";
@@ -147,14 +148,20 @@ interface Setup {
   readonly device?: function_model;
   /** Before it is given to vfio-pci. */
   readonly before?: (u: user_process) => Sleeps;
+  /** Data races are looked for, with all decisions from this seed. */
+  readonly races?: number;
 }
 /** The device is open while @body runs on a machine of its own. @return titles of what the checkers said, leaks included */
-function withConfig(body: (c: Config) => Sleeps, { device = RICH, before = function* () {} }: Setup = {}): string[] {
+function withConfig(
+  body: (c: Config) => Sleeps,
+  { device = RICH, before = function* () {}, races }: Setup = {},
+): string[] {
   const pci: readonly pci_plan[] = [
     { slot: 0, device: "host-bridge" },
     { slot: 4, device },
   ];
-  boot({ arch: "x86_64", pci, stacks: false });
+  if (races === undefined) boot({ arch: "x86_64", pci, stacks: false });
+  else boot({ arch: "x86_64", pci, kcsan: true, schedule: random_schedule(races) });
   run_user("init", function* (u) {
     yield* before(u);
     yield* withBound(u, [DEV], () => opening(u, DEV, (o) => body(configOf(u, o.device))));
@@ -870,6 +877,39 @@ test("two capabilities of a kind with nothing between them are one: the second s
     { device },
   );
   t.deepEqual(reports, []);
+});
+
+test("two who write at once: nothing keeps them apart", (t) => {
+  const titles = new Set<string>();
+  for (const seed of [1, 2, 3]) {
+    const reports = withConfig(
+      function* (c) {
+        const values = [0x0007, 0x0404, 0x0400, 0x0003];
+        const pid = yield* c.u.fork(function* (v) {
+          const other = configOf(v, c.device);
+          for (const value of values) {
+            yield* other.write(0x10, 4, 0xffffffff);
+            yield* other.write(0x04, 2, value);
+          }
+        });
+        for (const value of values) {
+          yield* c.write(0x04, 2, value);
+          yield* c.read(0x10, 4);
+        }
+        yield* c.u.waitpid(pid);
+      },
+      { races: seed },
+    );
+    for (const title of reports) titles.add(title.replaceAll(" [vfio_pci_core]", ""));
+  }
+  const where = [...titles]
+    .filter((title) => title.includes("vfio"))
+    .map((title) => title.replace(/^.*data-race in /, ""));
+  t.true(where.includes("vfio_basic_config_write / vfio_basic_config_write"), where.join("; "));
+  t.true(where.includes("vfio_basic_config_write / vfio_default_config_write"), where.join("; "));
+  // It is all about the copy and what goes with it.
+  for (const title of where)
+    t.regex(title, /^(vfio_\w*config_\w+|vfio_bar_fixup) \/ (vfio_\w*config_\w+|vfio_bar_fixup)$/);
 });
 
 test("MSI: how many vectors there may be is written to the number of the capability", (t) => {
