@@ -47,6 +47,7 @@ export const modules: readonly kbuild_module[] = [
     files: [
       "drivers/vfio/pci/vfio_pci_core.ts",
       "drivers/vfio/pci/vfio_pci_intrs.ts",
+      "drivers/vfio/pci/vfio_pci_rdwr.ts",
       "drivers/vfio/pci/vfio_pci_config.ts",
       "drivers/vfio/pci/vfio_pci_priv.ts",
     ],

@@ -67,6 +67,8 @@ const s = per_boot(() => ({
   pci_cfg_wait: DECLARE_WAIT_QUEUE_HEAD("pci_cfg_wait"),
 }));
 
+export const pci_lock = (): typeof s.pci_lock => s.pci_lock;
+
 type size = 1 | 2 | 4;
 /** PCI_SET_ERROR_RESPONSE() */
 const all_ones = (len: size): number => 2 ** (8 * len) - 1;

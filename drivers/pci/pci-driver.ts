@@ -335,7 +335,7 @@ function* pci_device_shutdown(dev: device): Sleeps {
 function* pci_pm_default_resume_early(pdev: pci_dev): Sleeps {
   yield* pci_power_up(pdev);
   pci_update_current_state(pdev, PCI_D0);
-  pci_restore_state(pdev);
+  yield* pci_restore_state(pdev);
 }
 
 function* pci_pm_runtime_suspend(dev: device): Sleeps<number> {

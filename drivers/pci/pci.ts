@@ -4,7 +4,7 @@
  *
  * Not here: power management by the platform (ACPI), PME and wakeup, D3cold, ASPM, hotplug slots and their resets, quirks and
  * ACPI methods among the resets, managed (pcim_) functions, and of the saved state what no device here has: LTR, DPC, AER,
- * PTM, virtual channels, resizable BARs, ATS, PRI, PASID, MSI, SR-IOV.
+ * PTM, virtual channels, resizable BARs, ATS, PRI, PASID, SR-IOV.
  */
 import { atomic_dec, atomic_dec_return, atomic_inc_return, atomic_read } from "#linux/atomic.ts";
 import { ffs, is_power_of_2 } from "#linux/bitops.ts";
@@ -150,6 +150,7 @@ import {
   PCI_STATUS,
   PCI_STATUS_CAP_LIST,
   PCI_STATUS_IMM_READY,
+  PCI_STATUS_INTERRUPT,
   PCI_STD_NUM_BARS,
   pci_upstream_bridge,
   pci_warn,
@@ -169,7 +170,10 @@ import { pm_runtime_enable, pm_runtime_forbid, pm_runtime_set_active } from "#li
 import { DECLARE_RWSEM, down_read, up_read } from "#linux/rwsem.ts";
 import { either } from "#linux/sched.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
+import { raw_spin_lock_irqsave, raw_spin_unlock_irqrestore } from "#linux/spinlock.ts";
 import { array, bool, embed, opaque, READY, type Sleeps, type Spins, struct, u16, u32 } from "#linux/types.ts";
+import { pci_lock } from "./access.ts";
+import { pci_restore_msi_state } from "./msi/msi.ts";
 import { pci_enable_resources, pci_update_resource } from "./setup-res.ts";
 
 const { per_boot, EXPORT_SYMBOL, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
@@ -677,7 +681,7 @@ function pci_restore_config_space(pdev: pci_dev): void {
 }
 
 /** Writes back what pci_save_state() saved, once. Any context. */
-export function pci_restore_state(dev: pci_dev): void {
+export function* pci_restore_state(dev: pci_dev): Sleeps {
   if (!dev.state_saved) return;
 
   pci_restore_pcie_state(dev);
@@ -685,6 +689,7 @@ export function pci_restore_state(dev: pci_dev): void {
   pci_restore_config_space(dev);
 
   pci_restore_pcix_state(dev);
+  yield* pci_restore_msi_state(dev);
 
   pci_enable_acs(dev);
 
@@ -876,6 +881,47 @@ export function pci_intx(pdev: pci_dev, enable: boolean): void {
   if (new_ !== cmd.value) pci_write_config_word(pdev, PCI_COMMAND, new_);
 }
 EXPORT_SYMBOL_GPL(pci_intx);
+
+function* pci_check_and_set_intx_mask(dev: pci_dev, mask: boolean): Spins<boolean> {
+  const bus = dev.bus!;
+  let mask_updated = true;
+  const cmd_status_dword = { value: 0 };
+
+  const flags = yield* raw_spin_lock_irqsave(pci_lock());
+
+  // Command and status in one go
+  bus.ops!.read(bus, dev.devfn, PCI_COMMAND, 4, cmd_status_dword);
+
+  const irq_pending = ((cmd_status_dword.value >>> 16) & PCI_STATUS_INTERRUPT) !== 0;
+
+  done: {
+    // Was it this device, when masking; is there another one already, when unmasking?
+    if (mask !== irq_pending) {
+      mask_updated = false;
+      break done;
+    }
+
+    const origcmd = cmd_status_dword.value & 0xffff;
+    let newcmd = origcmd & ~PCI_COMMAND_INTX_DISABLE;
+    if (mask) newcmd |= PCI_COMMAND_INTX_DISABLE;
+    if (newcmd !== origcmd) bus.ops!.write(bus, dev.devfn, PCI_COMMAND, 2, newcmd);
+  }
+  yield* raw_spin_unlock_irqrestore(pci_lock(), flags);
+
+  return mask_updated;
+}
+
+/** Masks INTx if the device raises it. @return whether it does. Any context */
+export function pci_check_and_mask_intx(dev: pci_dev): Spins<boolean> {
+  return pci_check_and_set_intx_mask(dev, true);
+}
+EXPORT_SYMBOL_GPL(pci_check_and_mask_intx);
+
+/** Unmasks INTx unless the device raises it: then it stays masked. @return whether it was unmasked. Any context */
+export function pci_check_and_unmask_intx(dev: pci_dev): Spins<boolean> {
+  return pci_check_and_set_intx_mask(dev, false);
+}
+EXPORT_SYMBOL_GPL(pci_check_and_unmask_intx);
 
 function pci_target_state(dev: pci_dev): pci_power_t {
   // Where it is already: let it.
@@ -1295,7 +1341,7 @@ function* pci_dev_save_and_disable(dev: pci_dev): Sleeps {
 function* pci_dev_restore(dev: pci_dev): Sleeps {
   const err_handler = dev.driver ? dev.driver.err_handler : null;
 
-  pci_restore_state(dev);
+  yield* pci_restore_state(dev);
 
   if (err_handler?.reset_done) yield* either(err_handler.reset_done(dev));
 }

@@ -153,9 +153,11 @@ import { pm_runtime_get_sync, pm_runtime_put } from "#linux/pm_runtime.ts";
 import { pr_info } from "#linux/printk.ts";
 import { down_write, up_write } from "#linux/rwsem.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
+import { raw_spin_lock_init } from "#linux/spinlock.ts";
 import { initialise, type Sleeps, type Spins } from "#linux/types.ts";
 import { on_x86 } from "#asm/setup.ts";
 import { pci_bus_get, pci_bus_put } from "./bus.ts";
+import { pci_set_msi_domain } from "./msi/msi.ts";
 import {
   pci_acs_init,
   pci_allocate_cap_save_buffers,
@@ -827,6 +829,7 @@ function pci_alloc_dev(bus: pci_bus): pci_dev | null {
   INIT_LIST_HEAD(dev.bus_list);
   dev.dev.type = pci_dev_type;
   dev.bus = pci_bus_get(bus);
+  raw_spin_lock_init(dev.msi_lock);
   return dev;
 }
 
@@ -903,6 +906,8 @@ function* pci_device_add(dev: pci_dev, bus: pci_bus): Sleeps {
   dev.state_saved = false;
 
   yield* pci_init_capabilities(dev);
+
+  pci_set_msi_domain(dev);
 
   yield* down_write(pci_bus_sem());
   list_add_tail(dev.bus_list, bus.devices);

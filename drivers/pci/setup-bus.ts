@@ -22,7 +22,7 @@ function find_hole(window: resource, size: bigint): bigint | null {
   }
 }
 
-function* pci_assign_resource(dev: pci_dev, i: number): Spins<boolean> {
+export function* pci_assign_resource(dev: pci_dev, i: number): Spins<boolean> {
   const res = dev.resource.at(i);
   const size = resource_size(res);
   const bus = dev.bus!;

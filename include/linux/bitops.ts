@@ -70,4 +70,5 @@ export function rounddown_pow_of_two(n: number): number {
 export function hweight32(x: number): number {
   return [...(x >>> 0).toString(2)].filter((b) => b === "1").length;
 }
+export const hweight8 = (x: number): number => hweight32(x & 0xff);
 export const hweight_long = (x: bigint): number => [...x.toString(2)].filter((b) => b === "1").length;

@@ -5,6 +5,8 @@ export {
   devm_ioremap_resource,
   devm_iounmap,
   iomem,
+  ioport_map,
+  ioport_unmap,
   ioread16,
   ioread32,
   ioread8,

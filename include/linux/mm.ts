@@ -86,7 +86,7 @@ export {
 } from "../../kernel/mm/gup.ts";
 export { __account_locked_vm, kthread_unuse_mm, kthread_use_mm } from "../../kernel/mm/locked_vm.ts";
 export { kvfree, kvmalloc, kvzalloc } from "../../kernel/mm/util.ts";
-export { pgprot_noncached, remap_pfn_range } from "../../kernel/mm/pfnmap.ts";
+export { pgprot_noncached, remap_pfn_range, remap_pfn_range as io_remap_pfn_range } from "../../kernel/mm/pfnmap.ts";
 export { handle_mm_fault, vm_insert_page, zap_vma_ptes } from "../../kernel/mm/memory.ts";
 export {
   FAULT_FLAG_REMOTE,

@@ -17,6 +17,7 @@ import {
 } from "./device.ts";
 import { device_driver } from "./device/driver.ts";
 import { EINVAL, EIO, ENODEV, ENOENT, ENOSPC, ENOTTY, ERANGE } from "./errno.ts";
+import type { iomem } from "./io.ts";
 import { resource, resource_size } from "./ioport.ts";
 import { hlist_head, list_head } from "./list.ts";
 import { mutex } from "./mutex.ts";
@@ -113,6 +114,11 @@ export const PCI_DEV_FLAG_PCIE_BRIDGE_ALIAS = 1 << 5;
 export const PCI_DEV_FLAGS_NO_D3 = 1 << 1;
 
 export const PCI_BUS_FLAGS_NO_MSI = 1;
+
+/** Kinds of interrupts, for pci_alloc_irq_vectors(). */
+export const PCI_IRQ_LEGACY = 1 << 0;
+export const PCI_IRQ_MSI = 1 << 1;
+export const PCI_IRQ_MSIX = 1 << 2;
 export const PCI_BUS_FLAGS_NO_EXTCFG = 8;
 
 export const PCI_NUM_RESET_METHODS = 7;
@@ -286,6 +292,10 @@ class pci_dev_base extends struct("pci_dev", {
   no_msi: bool(),
   block_cfg_access: bool(),
   broken_parity_status: bool(),
+  /** Mapped as long as MSI-X is on. */
+  msix_base: ptr<iomem>(),
+  /** Of the mask of MSI. */
+  msi_lock: embed(() => spinlock_t),
   msi_enabled: bool(),
   msix_enabled: bool(),
   is_physfn: bool(),
@@ -441,12 +451,20 @@ export {
   pcie_capability_write_word,
 } from "../../drivers/pci/access.ts";
 export { pci_bus_add_device, pci_bus_add_devices, pci_walk_bus } from "../../drivers/pci/bus.ts";
+export {
+  pci_alloc_irq_vectors,
+  pci_free_irq_vectors,
+  pci_irq_vector,
+  pci_write_msi_msg,
+} from "../../drivers/pci/msi/msi.ts";
 export { pci_disable_sriov, pci_enable_sriov, pci_num_vf } from "../../drivers/pci/iov.ts";
 export {
   __pci_reset_function_locked,
   pci_acs_enabled,
   pci_acs_path_enabled,
   pci_bus_max_busnr,
+  pci_check_and_mask_intx,
+  pci_check_and_unmask_intx,
   pci_clear_master,
   pci_dev_trylock,
   pci_dev_unlock,
@@ -493,6 +511,8 @@ export {
   pci_scan_child_bus,
   pci_unlock_rescan_remove,
 } from "../../drivers/pci/probe.ts";
+export { pci_disable_rom, pci_enable_rom, pci_map_rom, pci_unmap_rom } from "../../drivers/pci/rom.ts";
+export { pci_iomap, pci_iounmap } from "../../kernel/lib/pci_iomap.ts";
 export { pci_stop_and_remove_bus_device, pci_stop_and_remove_bus_device_locked } from "../../drivers/pci/remove.ts";
 export {
   pci_find_bus,

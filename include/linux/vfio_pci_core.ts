@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // dup: what drivers for variants of vfio-pci build on
 import type { eventfd_ctx } from "#linux/eventfd.ts";
+import type { iomem } from "#linux/io.ts";
 import { list_head } from "#linux/list.ts";
 import type { loff_ptr } from "#linux/fs.ts";
 import type { vm_area_struct } from "#linux/mm.ts";
@@ -26,6 +27,7 @@ import {
 } from "#linux/types.ts";
 import { vfio_device, type vfio_info_cap } from "#linux/vfio.ts";
 import type { vfio_pci_vf_token } from "../../drivers/vfio/pci/vfio_pci_core.ts";
+import type { vfio_pci_irq_ctx } from "../../drivers/vfio/pci/vfio_pci_intrs.ts";
 import type { perm_bits } from "../../drivers/vfio/pci/vfio_pci_config.ts";
 
 export const VFIO_PCI_OFFSET_SHIFT = 40;
@@ -68,14 +70,16 @@ export class vfio_pci_region extends struct("vfio_pci_region", {
 class vfio_pci_core_device_base extends struct("vfio_pci_core_device", {
   vdev: embed(() => vfio_device),
   pdev: ptr<pci_dev>(),
-  /** Which BARs are mapped, as bits of void __iomem * in C: nothing maps them yet. */
-  barmap: array(PCI_STD_NUM_BARS, ptr<object>()),
+  /** What is mapped, by BAR. */
+  barmap: array(PCI_STD_NUM_BARS, ptr<iomem>()),
   bar_mmap_supported: array(PCI_STD_NUM_BARS, bool()),
   /** For each byte of configuration space: the capability that it belongs to. */
   pci_config_map: ptr<kbuf>(),
   /** Configuration space as user space sees it. */
   vconfig: ptr<kbuf>(),
   msi_perm: ptr<perm_bits>(),
+  ctx: ptr<struct_array<vfio_pci_irq_ctx>>(),
+  num_ctx: int(),
   irqlock: embed(() => spinlock_t),
   igate: embed(() => mutex),
   irq_type: int(),
@@ -127,6 +131,7 @@ export {
   vfio_pci_core_ioctl,
   vfio_pci_core_ioctl_feature,
   vfio_pci_core_match,
+  vfio_pci_core_mmap,
   vfio_pci_core_read,
   vfio_pci_core_register_dev_region,
   vfio_pci_core_register_device,

@@ -14,5 +14,8 @@ export const vga_client_register = (
   _pdev: pci_dev,
   _set_decode: (pdev: pci_dev, single_vga: boolean) => Sleeps<number>,
 ): number => 0;
+/** Waits for what @rsrc says, without end. @return 0 */
+export const vga_get_interruptible = (_pdev: pci_dev, _rsrc: number): number => 0;
+export const vga_put = (_pdev: pci_dev, _rsrc: number): void => {};
 export const vga_client_unregister = (_pdev: pci_dev): void => {};
 export const vga_set_legacy_decoding = (_pdev: pci_dev, _decodes: number): void => {};

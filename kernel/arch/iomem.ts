@@ -21,12 +21,17 @@ import {
   resource_type,
 } from "#linux/ioport.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
-import { type kobj_memory, ptr, type Sleeps, type Spins, struct, u64 } from "#linux/types.ts";
+import { bool, initialise, type kobj_memory, ptr, type Sleeps, type Spins, struct, u64 } from "#linux/types.ts";
 import { might_sleep } from "../sched/debug.ts";
-import { mmio_at } from "./mmio.ts";
+import { mmio_at, ports_at } from "./mmio.ts";
 
-/** `void __iomem *`: a mapping. Functions take the offset that C adds to it as an argument of its own. */
-export class iomem extends struct("vm_struct", { phys_addr: u64(), size: u64() }) {}
+/** `void __iomem *`: a mapping, or ports. Functions take the offset that C adds to it as an argument of its own. */
+export class iomem extends struct("vm_struct", {
+  phys_addr: u64(),
+  size: u64(),
+  /** The address is that of a port. */
+  $ports: bool(),
+}) {}
 
 /** Maps registers. May sleep. @return NULL without memory */
 export function ioremap(phys_addr: bigint, size: bigint): iomem | null {
@@ -42,15 +47,21 @@ export function iounmap(addr: iomem | null): void {
   if (addr) kfree(addr);
 }
 
+/** Ports in the clothes of registers: nothing is allocated. */
+export function ioport_map(port: bigint, nr: number): iomem {
+  return initialise(new iomem(), { phys_addr: port, size: BigInt(nr), $ports: true });
+}
+export function ioport_unmap(_addr: iomem | null): void {}
+
 /* Nobody answers where no device is: a bus reads ones there and drops writes. */
 function read(io: iomem, off: number, size: number): bigint {
   const at = io.phys_addr + BigInt(off);
-  const w = mmio_at(at);
+  const w = io.$ports ? ports_at(at) : mmio_at(at);
   return BigInt.asUintN(8 * size, w ? w.device.read(Number(at - w.start), size) : -1n);
 }
 function write(io: iomem, off: number, size: number, v: bigint): void {
   const at = io.phys_addr + BigInt(off);
-  const w = mmio_at(at);
+  const w = io.$ports ? ports_at(at) : mmio_at(at);
   if (w) w.device.write(Number(at - w.start), size, BigInt.asUintN(8 * size, v));
 }
 

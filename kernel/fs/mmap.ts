@@ -43,9 +43,9 @@ export const MAP_ANONYMOUS = 0x20;
 
 const page_up = (n: number): number => Math.ceil(n / PAGE_SIZE) * PAGE_SIZE;
 
-function close_areas(areas: readonly vm_area_struct[]): void {
+function* close_areas(areas: readonly vm_area_struct[]): Sleeps {
   for (const vma of areas) {
-    vma.vm_ops?.close?.(vma);
+    if (vma.vm_ops?.close) yield* either(vma.vm_ops.close(vma));
     if (vma.vm_file instanceof file) fput(vma.vm_file);
   }
 }
@@ -139,7 +139,7 @@ export function* ksys_munmap(addr: bigint, len: number): Sleeps<number> {
   const mm = current_mm()!;
   if (addr & BigInt(PAGE_SIZE - 1) || !len) return -EINVAL;
   yield* down_write(mm.mmap_lock);
-  close_areas(munmap(mm, addr, len));
+  yield* close_areas(munmap(mm, addr, len));
   up_write(mm.mmap_lock);
   return 0;
 }
@@ -172,7 +172,7 @@ export function* exit_mm(t: task_struct): Sleeps {
   set_task_mm(t, null);
   if (atomic_read(mm.mm_users) === 1) {
     yield* down_write(mm.mmap_lock);
-    close_areas(mm.$areas.splice(0));
+    yield* close_areas(mm.$areas.splice(0));
     up_write(mm.mmap_lock);
   }
   mmput(mm);

@@ -8,11 +8,13 @@ import { EBUSY, EINVAL, ENOMEM } from "#linux/errno.ts";
 import { kthread_run, kthread_should_stop, kthread_stop } from "#linux/kthread.ts";
 import { pr_err } from "#linux/printk.ts";
 import { either, type task_struct } from "#linux/sched.ts";
+import { roundup_pow_of_two } from "#linux/log2.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import { spin_lock_init, spin_lock_irqsave, spinlock_t, spin_unlock_irqrestore } from "#linux/spinlock.ts";
-import { bool, embed, fn, int, ptr, type Sleeps, type Spins, str, struct, u32 } from "#linux/types.ts";
+import { bool, embed, fn, int, opaque, ptr, type Sleeps, type Spins, str, struct, u32 } from "#linux/types.ts";
 import { init_waitqueue_head, wait_event, wait_event_interruptible, wait_queue_head, wake_up } from "#linux/wait.ts";
 import { per_boot } from "../boot.ts";
+import type { msi_desc } from "./msi.ts";
 import { raise_irq } from "../sched/interrupts.ts";
 
 export const IRQ_NONE = 0;
@@ -35,6 +37,16 @@ export const IRQ_TYPE_EDGE_FALLING = 2;
 export const IRQ_TYPE_LEVEL_HIGH = 4;
 export const IRQ_TYPE_LEVEL_LOW = 8;
 export const IRQ_TYPE_LEVEL_MASK = IRQ_TYPE_LEVEL_HIGH | IRQ_TYPE_LEVEL_LOW;
+
+/** What the controller, or the device that sends messages, is told. Called with the descriptor's lock held, but for deactivate. */
+export interface irq_chip {
+  /** A first handler comes: where the interrupt goes. */
+  readonly activate: (irq: number) => Spins;
+  readonly unmask?: (irq: number) => Spins;
+  readonly mask?: (irq: number) => Spins;
+  /** The last one has gone. */
+  readonly deactivate?: (irq: number) => Spins;
+}
 
 class irqaction_base extends struct("irqaction", {
   handler: fn<irq_handler_t>(),
@@ -65,24 +77,33 @@ export class irq_desc extends struct("irq_desc", {
   wait_for_threads: embed(() => wait_queue_head),
   /** Of a level interrupt: the device holds the line. */
   $asserted: bool(),
-  /** Tells the device where to send the message, when the first handler comes. */
-  $activate: fn<(irq: number) => Spins>(),
+  msi_desc: ptr<msi_desc>(),
+  /** NULL: a line, of which nobody need be told. */
+  $chip: opaque<irq_chip | null>(() => null),
 }) {}
 
 const s = per_boot(() => ({ descs: new Map<number, irq_desc>() }));
 
-/** A free number from `from` on, with a descriptor. The machine and interrupt domains call it. */
-export function irq_alloc_desc(from: number): number {
-  let irq = Math.max(from, 1);
-  while (s.descs.has(irq)) irq++;
-  const desc = new irq_desc();
-  desc.irq = irq;
-  desc.depth = 1;
-  spin_lock_init(desc.lock);
-  init_waitqueue_head(desc.wait_for_threads);
-  s.descs.set(irq, desc);
-  return irq;
+/**
+ * Free numbers from `from` on, with descriptors; if there are several, the first is a multiple of their number rounded up to
+ * a power of two. The machine and interrupt domains call it. @return the first
+ */
+export function irq_alloc_descs(from: number, cnt: number): number {
+  const step = roundup_pow_of_two(cnt);
+  let first = Math.ceil(Math.max(from, 1) / step) * step;
+  const taken = (): boolean => Array.from({ length: cnt }, (_, i) => first + i).some((irq) => s.descs.has(irq));
+  while (taken()) first += step;
+  for (let irq = first; irq < first + cnt; irq++) {
+    const desc = new irq_desc();
+    desc.irq = irq;
+    desc.depth = 1;
+    spin_lock_init(desc.lock);
+    init_waitqueue_head(desc.wait_for_threads);
+    s.descs.set(irq, desc);
+  }
+  return first;
 }
+export const irq_alloc_desc = (from: number): number => irq_alloc_descs(from, 1);
 export function irq_free_desc(irq: number): void {
   WARN_ON(Boolean(irq_to_desc(irq)?.action));
   s.descs.delete(irq);
@@ -100,6 +121,10 @@ export function irq_set_trigger_type(irq: number, type: number): void {
 
 function is_level(desc: irq_desc): boolean {
   return (desc.trigger_type & IRQ_TYPE_LEVEL_MASK) !== 0;
+}
+/** Whether one is still to come: a level that has gone again while it was off is not sent again. Source: check_irq_resend() */
+function is_due(desc: irq_desc): boolean {
+  return is_level(desc) ? desc.$asserted : desc.pending;
 }
 /** Has the machine deliver it as soon as a CPU lets it. */
 function deliver(desc: irq_desc): void {
@@ -143,7 +168,7 @@ export function* generic_handle_irq(irq: number): Spins {
 
   flags = yield* spin_lock_irqsave(desc.lock);
   desc.inprogress = false;
-  const again = desc.depth === 0 && (desc.pending || desc.$asserted);
+  const again = desc.depth === 0 && is_due(desc);
   yield* spin_unlock_irqrestore(desc.lock, flags);
   yield* wake_up(desc.wait_for_threads);
   if (again) deliver(desc);
@@ -165,8 +190,10 @@ function* irq_thread(action: irqaction): Sleeps<number> {
 
 /* The device learns first where to send it, then the line is on. */
 function* irq_startup(desc: irq_desc): Spins {
-  if (desc.$activate) yield* desc.$activate(desc.irq);
-  if (desc.depth === 0 && (desc.pending || desc.$asserted)) deliver(desc);
+  if (desc.$chip) yield* desc.$chip.activate(desc.irq);
+  if (desc.depth !== 0) return;
+  if (desc.$chip?.unmask) yield* desc.$chip.unmask(desc.irq);
+  if (is_due(desc)) deliver(desc);
 }
 
 function* __setup_irq(irq: number, desc: irq_desc, new_: irqaction): Sleeps<number> {
@@ -256,11 +283,15 @@ export function* free_irq(irq: number, dev_id: object | null): Sleeps<string | n
   }
   if (before) before.next = action.next;
   else desc.action = action.next;
-  if (!desc.action) desc.depth = 1;
+  if (!desc.action) {
+    desc.depth = 1;
+    if (desc.$chip?.mask) yield* desc.$chip.mask(irq);
+  }
   yield* spin_unlock_irqrestore(desc.lock, flags);
 
   yield* synchronize_irq(irq);
   if (action.thread) yield* kthread_stop(action.thread);
+  if (!desc.action && desc.$chip?.deactivate) yield* desc.$chip.deactivate(irq);
 
   const devname = action.name;
   kfree(action);
@@ -292,6 +323,6 @@ export function* enable_irq(irq: number): Spins {
   if (!desc) return;
   const flags = yield* spin_lock_irqsave(desc.lock);
   if (desc.depth === 0) WARN(true, "Unbalanced enable for IRQ %d\n", irq);
-  else if (--desc.depth === 0 && (desc.pending || desc.$asserted)) deliver(desc);
+  else if (--desc.depth === 0 && is_due(desc)) deliver(desc);
   yield* spin_unlock_irqrestore(desc.lock, flags);
 }

@@ -17,13 +17,14 @@ import {
   type vm_area_struct,
   vm_fault,
   type vm_fault_t,
+  VM_PFNMAP,
   VM_READ,
   VM_WRITE,
   vma_lookup,
 } from "./mm_struct.ts";
 import { get_page, type page } from "./page.ts";
 import { PAGE_SHIFT, PAGE_SIZE } from "./page_size.ts";
-import { is_pfnmap, touch_registers } from "./pfnmap.ts";
+import { access_registers, is_pfnmap } from "./pfnmap.ts";
 import { EBUSY, EFAULT } from "../../include/linux/errno.ts";
 
 const VM_FAULT_ERROR = VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV;
@@ -71,14 +72,19 @@ export function* handle_mm_fault(vma: vm_area_struct, address: bigint, need: num
 
 /** User space touches its memory: loads or stores `bytes`. @return 0, or -EFAULT where a signal would end it. */
 export function* user_touch(mm: mm_struct, addr: bigint, bytes: Uint8Array, write: boolean): Sleeps<number> {
-  if (is_pfnmap(mm, addr)) return yield* touch_registers(mm, addr, bytes, write);
+  const need = write ? VM_WRITE : VM_READ;
   const last = addr + BigInt(Math.max(1, bytes.length) - 1);
   for (let at = addr - (addr % BigInt(PAGE_SIZE)); at <= last; at += BigInt(PAGE_SIZE)) {
     yield* mmap_read_lock(mm);
     const vma = vma_lookup(mm, at);
-    const ret = vma ? yield* handle_mm_fault(vma, at, write ? VM_WRITE : VM_READ) : VM_FAULT_SIGSEGV;
+    let ret = VM_FAULT_SIGSEGV;
+    // What was mapped may be taken away again before it is touched.
+    do ret = vma ? yield* handle_mm_fault(vma, at, need) : VM_FAULT_SIGSEGV;
+    while (!(ret & VM_FAULT_ERROR) && vma!.vm_flags & BigInt(VM_PFNMAP) && !is_pfnmap(mm, at));
+    const done = !(ret & VM_FAULT_ERROR) && is_pfnmap(mm, at) ? access_registers(mm, addr, bytes, write) : null;
     mmap_read_unlock(mm);
     if (ret & VM_FAULT_ERROR) return -EFAULT;
+    if (done !== null) return done;
   }
   return access_user(mm, addr, bytes, write) ? -EFAULT : 0;
 }

@@ -66,7 +66,7 @@ export class vm_fault extends struct("vm_fault", {
 
 export interface vm_operations_struct {
   readonly open?: (vma: vm_area_struct) => void;
-  readonly close?: (vma: vm_area_struct) => void;
+  readonly close?: (vma: vm_area_struct) => Sleeps | void;
   readonly fault?: (vmf: vm_fault) => Sleeps<vm_fault_t> | vm_fault_t;
 }
 

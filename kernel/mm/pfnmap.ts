@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Registers of devices that are mapped to user space. Source: mm/memory.c; what loads and stores do is the machine's */
 import { EFAULT, EINVAL } from "../../include/linux/errno.ts";
+import { BUG_ON } from "../panic.ts";
 import { mmio_at } from "../arch/mmio.ts";
-import type { Sleeps } from "../sched/types.ts";
-import { mmap_read_lock, mmap_read_unlock } from "./gup.ts";
 import {
   type mm_struct,
   type vm_area_struct,
@@ -31,7 +30,10 @@ export function remap_pfn_range(vma: vm_area_struct, addr: bigint, pfn: bigint, 
   if (addr % PAGE !== 0n || addr + size > vma.vm_end) return -EINVAL;
   vma.vm_flags |= BigInt(VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
   const pfns = vma.vm_mm!.$pfns;
-  for (let at = 0n; at < size; at += PAGE) pfns.set((addr + at) >> SHIFT, pfn + (at >> SHIFT));
+  for (let at = 0n; at < size; at += PAGE) {
+    BUG_ON(pfns.has((addr + at) >> SHIFT));
+    pfns.set((addr + at) >> SHIFT, pfn + (at >> SHIFT));
+  }
   return 0;
 }
 
@@ -39,14 +41,11 @@ export function is_pfnmap(mm: mm_struct, addr: bigint): boolean {
   return mm.$pfns.has(addr >> SHIFT);
 }
 
-/** One load or store of user space, of 1, 2, 4 or 8 bytes, or several of 4. @return 0 or -EFAULT, where a signal would end it */
-export function* touch_registers(mm: mm_struct, addr: bigint, bytes: Uint8Array, write: boolean): Sleeps<number> {
-  yield* mmap_read_lock(mm);
-  const ret = access_registers(mm, addr, bytes, write);
-  mmap_read_unlock(mm);
-  return ret;
-}
-function access_registers(mm: mm_struct, addr: bigint, bytes: Uint8Array, write: boolean): number {
+/**
+ * One load or store of user space, of 1, 2, 4 or 8 bytes, or several of 4. @return 0 or -EFAULT, where a signal would end it.
+ * Context: mmap_lock held
+ */
+export function access_registers(mm: mm_struct, addr: bigint, bytes: Uint8Array, write: boolean): number {
   const width = [1, 2, 4, 8].includes(bytes.length) ? bytes.length : bytes.length % 4 === 0 ? 4 : 1;
   const need = BigInt(write ? VM_WRITE : VM_READ);
   for (let i = 0; i < bytes.length; i += width) {

@@ -40,6 +40,7 @@ import {
   vfio_pci_core_ioctl,
   vfio_pci_core_ioctl_feature,
   vfio_pci_core_match,
+  vfio_pci_core_mmap,
   vfio_pci_core_read,
   vfio_pci_core_register_device,
   vfio_pci_core_release_dev,
@@ -49,7 +50,7 @@ import {
   vfio_pci_core_unregister_device,
   vfio_pci_core_write,
 } from "#linux/vfio_pci_core.ts";
-import { not_there_yet, vfio_pci_is_vga } from "./vfio_pci_priv.ts";
+import { vfio_pci_is_vga } from "./vfio_pci_priv.ts";
 
 const { THIS_MODULE, KBUILD_MODNAME, per_boot, module_param_named, module_init, module_exit, MODULE_LICENSE } = kbuild(
   import.meta.url,
@@ -160,8 +161,6 @@ function* vfio_pci_open_device(core_vdev: vfio_device): Sleeps<number> {
   return 0;
 }
 
-const core_of = (core_vdev: vfio_device): vfio_pci_core_device => container_of(core_vdev, vfio_pci_core_device, "vdev");
-
 const vfio_pci_ops: vfio_device_ops = {
   name: "vfio-pci",
   init: vfio_pci_core_init_dev,
@@ -172,7 +171,7 @@ const vfio_pci_ops: vfio_device_ops = {
   device_feature: vfio_pci_core_ioctl_feature,
   read: vfio_pci_core_read,
   write: vfio_pci_core_write,
-  mmap: (vdev) => not_there_yet(core_of(vdev), "mmap()"),
+  mmap: vfio_pci_core_mmap,
   request: vfio_pci_core_request,
   match: vfio_pci_core_match,
 };

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/**
- * What all drivers that give PCI devices to user space have in common.
- *
- * Not here yet: reading and writing regions but configuration space, mapping them, interrupts of the device and ioeventfds; what
- * user space asks of these is answered with -ENOTTY and a line in the log.
- */
+/** What all drivers that give PCI devices to user space have in common. */
 import { aperture_remove_conflicting_pci_devices } from "#linux/aperture.ts";
+import { hweight8 } from "#linux/bitops.ts";
 import { WARN_ON } from "#linux/bug.ts";
 import {
   BUS_NOTIFY_ADD_DEVICE,
@@ -66,9 +62,24 @@ import {
   mmap_read_unlock,
   mmget_not_zero,
   mmput,
+  io_remap_pfn_range,
+  PAGE_ALIGN,
   PAGE_MASK,
+  PAGE_SHIFT,
   PAGE_SIZE,
+  pgprot_noncached,
   type vm_area_struct,
+  VM_DONTDUMP,
+  VM_DONTEXPAND,
+  type vm_fault,
+  VM_FAULT_NOPAGE,
+  VM_FAULT_OOM,
+  VM_FAULT_SIGBUS,
+  type vm_fault_t,
+  VM_IO,
+  type vm_operations_struct,
+  VM_PFNMAP,
+  VM_SHARED,
   zap_vma_ptes,
 } from "#linux/mm.ts";
 import { mutex, mutex_destroy, mutex_init, mutex_lock, mutex_trylock, mutex_unlock } from "#linux/mutex.ts";
@@ -104,6 +115,9 @@ import {
   PCI_HEADER_TYPE_NORMAL,
   pci_info,
   pci_info_ratelimited,
+  pci_iomap,
+  pci_iounmap,
+  pci_map_rom,
   PCI_INTERRUPT_PIN,
   pci_intx,
   pci_intx_mask_supported,
@@ -129,7 +143,10 @@ import {
   pci_read_config_dword,
   pci_read_config_word,
   pci_reset_bus,
+  pci_release_selected_regions,
+  pci_request_selected_regions,
   pci_resource_len,
+  pci_resource_start,
   pci_restore_state,
   PCI_ROM_RESOURCE,
   pci_save_state,
@@ -140,6 +157,7 @@ import {
   PCI_STD_RESOURCES,
   pci_store_saved_state,
   pci_try_reset_function,
+  pci_unmap_rom,
   PCI_VENDOR_ID_INTEL,
   pci_walk_bus,
   pci_warn,
@@ -156,9 +174,9 @@ import {
   pm_runtime_resume,
   pm_runtime_resume_and_get,
 } from "#linux/pm_runtime.ts";
-import { down_write, down_write_trylock, init_rwsem, up_write } from "#linux/rwsem.ts";
+import { down_read, down_write, down_write_trylock, init_rwsem, up_read, up_write } from "#linux/rwsem.ts";
 import { either } from "#linux/sched.ts";
-import { GFP_KERNEL, GFP_KERNEL_ACCOUNT, kasprintf, kcalloc, kfree, krealloc, kzalloc } from "#linux/slab.ts";
+import { GFP_KERNEL, GFP_KERNEL_ACCOUNT, kasprintf, kcalloc, kfree, kmalloc, krealloc, kzalloc } from "#linux/slab.ts";
 import { spin_lock_init } from "#linux/spinlock.ts";
 import { memdup_user, u32_at } from "#linux/string.ts";
 import {
@@ -199,11 +217,13 @@ import {
   vfio_info_cap_shift,
   vfio_register_group_dev,
   vfio_set_irqs_validate_and_prepare,
+  vfio_virqfd_disable,
   vfio_unregister_group_dev,
 } from "#linux/vfio.ts";
 import {
   vfio_pci_core_device,
   VFIO_PCI_INDEX_TO_OFFSET,
+  VFIO_PCI_OFFSET_SHIFT,
   VFIO_PCI_OFFSET_TO_INDEX,
   vfio_pci_region,
   type vfio_pci_regops,
@@ -222,7 +242,9 @@ import {
   VFIO_DEVICE_GET_PCI_HOT_RESET_INFO,
   VFIO_DEVICE_GET_REGION_INFO,
   vfio_device_info,
+  vfio_device_ioeventfd,
   VFIO_DEVICE_IOEVENTFD,
+  VFIO_DEVICE_IOEVENTFD_SIZE_MASK,
   vfio_device_low_power_entry_with_wakeup,
   VFIO_DEVICE_PCI_HOT_RESET,
   VFIO_DEVICE_RESET,
@@ -267,14 +289,20 @@ import {
   vfio_info_cap_header,
 } from "#uapi/linux/vfio.ts";
 import {
+  __vfio_pci_memory_enabled,
   vfio_config_free,
   vfio_config_init,
   vfio_pci_config_rw,
   vfio_pci_init_perm_bits,
   vfio_pci_uninit_perm_bits,
 } from "./vfio_pci_config.ts";
-import { vfio_pci_set_irqs_ioctl } from "./vfio_pci_intrs.ts";
-import { not_there_yet, vfio_pci_is_vga } from "./vfio_pci_priv.ts";
+import { vfio_pci_intx_mask, vfio_pci_intx_unmask, vfio_pci_set_irqs_ioctl } from "./vfio_pci_intrs.ts";
+import {
+  vfio_pci_ioeventfd as vfio_pci_ioeventfd_struct,
+  vfio_pci_is_vga,
+  virqfd_of_ioeventfd,
+} from "./vfio_pci_priv.ts";
+import { vfio_pci_bar_rw, vfio_pci_ioeventfd, vfio_pci_vga_rw } from "./vfio_pci_rdwr.ts";
 
 const { per_boot, module_init, module_exit, EXPORT_SYMBOL_GPL, MODULE_LICENSE } = kbuild(import.meta.url);
 
@@ -458,7 +486,7 @@ export function* vfio_pci_set_power_state(vdev: vfio_pci_core_device, state: pci
       vdev.pm_save = pci_store_saved_state(pdev);
     } else if (needs_restore) {
       pci_load_and_free_saved_state(pdev, new saved_state_of(vdev, "pm_save"));
-      pci_restore_state(pdev);
+      yield* pci_restore_state(pdev);
     }
   }
 
@@ -552,8 +580,8 @@ function* vfio_pci_core_runtime_suspend(dev: device): Sleeps<number> {
   yield* vfio_pci_set_power_state(vdev, PCI_D0);
   up_write(vdev.memory_lock);
 
-  // INTx would be masked here; it cannot be enabled yet.
-  vdev.pm_intx_masked = false;
+  // If the user has masked it, it stays so when the device wakes up.
+  vdev.pm_intx_masked = vdev.irq_type === VFIO_PCI_INTX_IRQ_INDEX && (yield* vfio_pci_intx_mask(vdev));
 
   return 0;
 }
@@ -568,6 +596,8 @@ function* vfio_pci_core_runtime_resume(dev: device): Sleeps<number> {
     __vfio_pci_runtime_pm_exit(vdev);
   }
   up_write(vdev.memory_lock);
+
+  if (vdev.pm_intx_masked) yield* vfio_pci_intx_unmask(vdev);
 
   return 0;
 }
@@ -673,6 +703,14 @@ export function* vfio_pci_core_disable(vdev: vfio_pci_core_device): Sleeps {
 
   yield* vfio_pci_set_irqs_ioctl(vdev, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, vdev.irq_type, 0, 0, null);
 
+  // Nobody else is there: without the mutex
+  for (const ioeventfd of list_for_each_entry_safe(vdev.ioeventfds_list, vfio_pci_ioeventfd_struct, "next")) {
+    yield* vfio_virqfd_disable(new virqfd_of_ioeventfd(ioeventfd));
+    list_del(ioeventfd.next);
+    kfree(ioeventfd);
+  }
+  vdev.ioeventfds_nr = 0;
+
   vdev.virq_disabled = false;
 
   for (let i = 0; i < vdev.num_regions; i++) yield* either(vdev.region!.at(i).ops!.release(vdev, vdev.region!.at(i)));
@@ -682,6 +720,14 @@ export function* vfio_pci_core_disable(vdev: vfio_pci_core_device): Sleeps {
   vdev.region = null;
 
   vfio_config_free(vdev);
+
+  for (let i = 0; i < PCI_STD_NUM_BARS; i++) {
+    const bar = i + PCI_STD_RESOURCES;
+    if (!vdev.barmap.at(bar)) continue;
+    pci_iounmap(pdev, vdev.barmap.at(bar)!);
+    yield* pci_release_selected_regions(pdev, 1 << bar);
+    vdev.barmap.set(bar, null);
+  }
 
   for (const dummy_res of list_for_each_entry_safe(vdev.dummy_resources_list, vfio_pci_dummy_resource, "res_next")) {
     list_del(dummy_res.res_next);
@@ -710,7 +756,7 @@ export function* vfio_pci_core_disable(vdev: vfio_pci_core_device): Sleeps {
       yield* pci_dev_unlock(pdev);
     }
 
-    pci_restore_state(pdev);
+    yield* pci_restore_state(pdev);
   }
   pci_disable_device(pdev);
 
@@ -954,8 +1000,21 @@ function* vfio_pci_ioctl_get_region_info(vdev: vfio_pci_core_device, arg: bigint
     info.flags = 0;
 
     info.size = pci_resource_len(pdev, info.index);
-    if (info.size || pdev.resource.at(PCI_ROM_RESOURCE).flags & IORESOURCE_ROM_SHADOW)
-      return not_there_yet(vdev, "looking into a ROM");
+    // The BAR's size, not the ROM's; that of a copy in memory is known.
+    if (!info.size && pdev.resource.at(PCI_ROM_RESOURCE).flags & IORESOURCE_ROM_SHADOW) info.size = 0x20000n;
+    if (info.size) {
+      const size = { value: 0 };
+      // Is there one? To look, memory has to be on.
+      const cmd = yield* vfio_pci_memory_lock_and_enable(vdev);
+      const io = yield* pci_map_rom(pdev, size);
+      if (io) {
+        info.flags = VFIO_REGION_INFO_FLAG_READ;
+        pci_unmap_rom(pdev, io);
+      } else {
+        info.size = 0n;
+      }
+      vfio_pci_memory_unlock_and_restore(vdev, cmd);
+    }
   } else if (index === VFIO_PCI_VGA_REGION_INDEX) {
     if (!vdev.has_vga) return -EINVAL;
 
@@ -1187,6 +1246,23 @@ function* vfio_pci_ioctl_pci_hot_reset(vdev: vfio_pci_core_device, arg: bigint):
   return ret;
 }
 
+function* vfio_pci_ioctl_ioeventfd(vdev: vfio_pci_core_device, arg: bigint): Sleeps<number> {
+  const minsz = offsetofend(vfio_device_ioeventfd, "fd");
+  const ioeventfd = new vfio_device_ioeventfd();
+
+  if (yield* copy_from_user(ioeventfd, arg, minsz)) return -EFAULT;
+
+  if (ioeventfd.argsz < minsz) return -EINVAL;
+
+  if (ioeventfd.flags & ~VFIO_DEVICE_IOEVENTFD_SIZE_MASK) return -EINVAL;
+
+  const count = ioeventfd.flags & VFIO_DEVICE_IOEVENTFD_SIZE_MASK;
+
+  if (hweight8(count) !== 1 || ioeventfd.fd < -1) return -EINVAL;
+
+  return yield* vfio_pci_ioeventfd(vdev, ioeventfd.offset, ioeventfd.data, count, ioeventfd.fd);
+}
+
 /** ioctl() of the drivers. Context: may sleep. Source: drivers/vfio/pci/vfio_pci_core.c */
 export function* vfio_pci_core_ioctl(core_vdev: vfio_device, cmd: number, arg: bigint): Sleeps<number> {
   const vdev = container_of(core_vdev, vfio_pci_core_device, "vdev");
@@ -1201,7 +1277,7 @@ export function* vfio_pci_core_ioctl(core_vdev: vfio_device, cmd: number, arg: b
     case VFIO_DEVICE_GET_REGION_INFO:
       return yield* vfio_pci_ioctl_get_region_info(vdev, arg);
     case VFIO_DEVICE_IOEVENTFD:
-      return not_there_yet(vdev, "VFIO_DEVICE_IOEVENTFD");
+      return yield* vfio_pci_ioctl_ioeventfd(vdev, arg);
     case VFIO_DEVICE_PCI_HOT_RESET:
       return yield* vfio_pci_ioctl_pci_hot_reset(vdev, arg);
     case VFIO_DEVICE_RESET:
@@ -1277,7 +1353,7 @@ function* vfio_pci_rw(
 
     case VFIO_PCI_ROM_REGION_INDEX:
       if (iswrite) ret = -EINVAL;
-      else ret = not_there_yet(vdev, "reading a ROM");
+      else ret = yield* vfio_pci_bar_rw(vdev, buf, count, ppos, false);
       break;
 
     case VFIO_PCI_BAR0_REGION_INDEX:
@@ -1286,11 +1362,11 @@ function* vfio_pci_rw(
     case VFIO_PCI_BAR3_REGION_INDEX:
     case VFIO_PCI_BAR4_REGION_INDEX:
     case VFIO_PCI_BAR5_REGION_INDEX:
-      ret = not_there_yet(vdev, "access to BARs");
+      ret = yield* vfio_pci_bar_rw(vdev, buf, count, ppos, iswrite);
       break;
 
     case VFIO_PCI_VGA_REGION_INDEX:
-      ret = not_there_yet(vdev, "access to VGA");
+      ret = yield* vfio_pci_vga_rw(vdev, buf, count, ppos, iswrite);
       break;
 
     default:
@@ -1411,6 +1487,129 @@ export function vfio_pci_memory_unlock_and_restore(vdev: vfio_pci_core_device, c
   pci_write_config_word(vdev.pdev!, PCI_COMMAND, cmd);
   up_write(vdev.memory_lock);
 }
+
+function __vfio_pci_add_vma(vdev: vfio_pci_core_device, vma: vm_area_struct): number {
+  const mmap_vma = kmalloc(vfio_pci_mmap_vma, GFP_KERNEL_ACCOUNT);
+  if (!mmap_vma) return -ENOMEM;
+
+  mmap_vma.vma = vma;
+  list_add(mmap_vma.vma_next, vdev.vma_list);
+
+  return 0;
+}
+
+/** The list has only what was touched since the last zap: a copy begins without pages. */
+function vfio_pci_mmap_open(vma: vm_area_struct): void {
+  zap_vma_ptes(vma, vma.vm_start, vma.vm_end - vma.vm_start);
+}
+
+function* vfio_pci_mmap_close(vma: vm_area_struct): Sleeps {
+  const vdev = vma.vm_private_data as vfio_pci_core_device;
+
+  yield* mutex_lock(vdev.vma_lock);
+  for (const mmap_vma of list_for_each_entry(vdev.vma_list, vfio_pci_mmap_vma, "vma_next")) {
+    if (mmap_vma.vma === vma) {
+      list_del(mmap_vma.vma_next);
+      kfree(mmap_vma);
+      break;
+    }
+  }
+  mutex_unlock(vdev.vma_lock);
+}
+
+function* vfio_pci_mmap_fault(vmf: vm_fault): Sleeps<vm_fault_t> {
+  const vma = vmf.vma!;
+  const vdev = vma.vm_private_data as vfio_pci_core_device;
+  let ret = VM_FAULT_NOPAGE;
+
+  yield* mutex_lock(vdev.vma_lock);
+  yield* down_read(vdev.memory_lock);
+
+  up_out: {
+    // Asleep by the user's wish, or memory is off
+    if (vdev.pm_runtime_engaged || !__vfio_pci_memory_enabled(vdev)) {
+      ret = VM_FAULT_SIGBUS;
+      break up_out;
+    }
+
+    // All of it is mapped at once, so somebody else may have done it meanwhile.
+    for (const mmap_vma of list_for_each_entry(vdev.vma_list, vfio_pci_mmap_vma, "vma_next")) {
+      if (mmap_vma.vma === vma) break up_out;
+    }
+
+    if (io_remap_pfn_range(vma, vma.vm_start, vma.vm_pgoff, vma.vm_end - vma.vm_start, vma.vm_page_prot)) {
+      ret = VM_FAULT_SIGBUS;
+      zap_vma_ptes(vma, vma.vm_start, vma.vm_end - vma.vm_start);
+      break up_out;
+    }
+
+    if (__vfio_pci_add_vma(vdev, vma)) {
+      ret = VM_FAULT_OOM;
+      zap_vma_ptes(vma, vma.vm_start, vma.vm_end - vma.vm_start);
+    }
+  }
+  up_read(vdev.memory_lock);
+  mutex_unlock(vdev.vma_lock);
+  return ret;
+}
+
+const vfio_pci_mmap_ops: vm_operations_struct = {
+  open: vfio_pci_mmap_open,
+  close: vfio_pci_mmap_close,
+  fault: vfio_pci_mmap_fault,
+};
+
+/** mmap() of the drivers: BARs, and regions that can be mapped. @return 0 or -errno. Context: may sleep. Source: drivers/vfio/pci/vfio_pci_core.c */
+export function* vfio_pci_core_mmap(core_vdev: vfio_device, vma: vm_area_struct): Sleeps<number> {
+  const vdev = container_of(core_vdev, vfio_pci_core_device, "vdev");
+  const pdev = vdev.pdev!;
+
+  const index = Number(BigInt.asUintN(32, vma.vm_pgoff >> BigInt(VFIO_PCI_OFFSET_SHIFT - PAGE_SHIFT)));
+
+  if (index >= VFIO_PCI_NUM_REGIONS + vdev.num_regions) return -EINVAL;
+  if (vma.vm_end < vma.vm_start) return -EINVAL;
+  if ((vma.vm_flags & BigInt(VM_SHARED)) === 0n) return -EINVAL;
+  if (index >= VFIO_PCI_NUM_REGIONS) {
+    const regnum = index - VFIO_PCI_NUM_REGIONS;
+    const region = vdev.region!.at(regnum);
+
+    if (region.ops && region.ops.mmap && region.flags & VFIO_REGION_INFO_FLAG_MMAP)
+      return yield* either(region.ops.mmap(vdev, region, vma));
+    return -EINVAL;
+  }
+  if (index >= VFIO_PCI_ROM_REGION_INDEX) return -EINVAL;
+  if (!vdev.bar_mmap_supported.at(index)) return -EINVAL;
+
+  const phys_len = BigInt(PAGE_ALIGN(Number(pci_resource_len(pdev, index))));
+  const req_len = vma.vm_end - vma.vm_start;
+  const pgoff = vma.vm_pgoff & ((1n << BigInt(VFIO_PCI_OFFSET_SHIFT - PAGE_SHIFT)) - 1n);
+  const req_start = pgoff << BigInt(PAGE_SHIFT);
+
+  if (req_start + req_len > phys_len) return -EINVAL;
+
+  // The mapping is not needed here, but the region is, and where a BAR is mapped says that we have it.
+  if (!vdev.barmap.at(index)) {
+    const ret = yield* pci_request_selected_regions(pdev, 1 << index, "vfio-pci");
+    if (ret) return ret;
+
+    vdev.barmap.set(index, pci_iomap(pdev, index, 0));
+    if (!vdev.barmap.at(index)) {
+      yield* pci_release_selected_regions(pdev, 1 << index);
+      return -ENOMEM;
+    }
+  }
+
+  vma.vm_private_data = vdev;
+  vma.vm_page_prot = pgprot_noncached(vma.vm_page_prot);
+  vma.vm_pgoff = (pci_resource_start(pdev, index) >> BigInt(PAGE_SHIFT)) + pgoff;
+
+  // In the fault handler they could not be changed any more.
+  vma.vm_flags |= BigInt(VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+  vma.vm_ops = vfio_pci_mmap_ops;
+
+  return 0;
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_mmap);
 
 /** request() of the drivers: somebody wants the device back. Context: may sleep. Source: drivers/vfio/pci/vfio_pci_core.c */
 export function* vfio_pci_core_request(core_vdev: vfio_device, count: number): Sleeps {

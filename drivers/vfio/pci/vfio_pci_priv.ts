@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** What the files of vfio-pci-core share. Without user space's own ioeventfds, IGD and zPCI. */
-import { ENOTTY } from "#linux/errno.ts";
-import { PCI_CLASS_DISPLAY_VGA, type pci_dev, pci_warn } from "#linux/pci.ts";
+/** What the files of vfio-pci-core share. */
+import type { iomem } from "#linux/io.ts";
+import { list_head } from "#linux/list.ts";
+import { PCI_CLASS_DISPLAY_VGA, type pci_dev } from "#linux/pci.ts";
+import { bool, embed, int, ptr, s64, struct, u64 } from "#linux/types.ts";
+import type { virqfd, virqfd_pointer } from "#linux/vfio.ts";
 import type { vfio_pci_core_device } from "#linux/vfio_pci_core.ts";
 
 /** Default raw access. */
@@ -9,16 +12,36 @@ export const PCI_CAP_ID_INVALID = 0xff;
 /** Default virtual access. */
 export const PCI_CAP_ID_INVALID_VIRT = 0xfe;
 
+/** How many ioeventfds a device may have. */
+export const VFIO_PCI_IOEVENTFD_MAX = 1000;
+
+export class vfio_pci_ioeventfd extends struct("vfio_pci_ioeventfd", {
+  next: embed(() => list_head),
+  vdev: ptr<vfio_pci_core_device>(),
+  virqfd: ptr<virqfd>(),
+  /** The BAR; `pos` is added where it is written to. */
+  addr: ptr<iomem>(),
+  data: u64(),
+  pos: s64(),
+  bar: int(),
+  count: int(),
+  test_mem: bool(),
+}) {}
+/** `&ioeventfd->virqfd` */
+export class virqfd_of_ioeventfd implements virqfd_pointer {
+  readonly ioeventfd: vfio_pci_ioeventfd;
+  constructor(ioeventfd: vfio_pci_ioeventfd) {
+    this.ioeventfd = ioeventfd;
+  }
+  get value(): virqfd | null {
+    return this.ioeventfd.virqfd;
+  }
+  set value(v: virqfd | null) {
+    this.ioeventfd.virqfd = v;
+  }
+}
+
 /** @inline */
 export function vfio_pci_is_vga(pdev: pci_dev): boolean {
   return pdev.class >> 8 === PCI_CLASS_DISPLAY_VGA;
-}
-
-/**
- * For what of the driver is not ported yet: says so in the log. @return -ENOTTY
- * @inline
- */
-export function not_there_yet(vdev: vfio_pci_core_device, what: string): number {
-  pci_warn(vdev.pdev!, "%s is not there yet\n", what);
-  return -ENOTTY;
 }

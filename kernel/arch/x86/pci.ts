@@ -12,6 +12,7 @@ import {
   resource,
 } from "#linux/ioport.ts";
 import { list_for_each_entry } from "#linux/list.ts";
+import { pci_msi_create_irq_domain } from "#linux/msi.ts";
 import {
   type pci_bus,
   pci_bus_add_devices,
@@ -28,7 +29,7 @@ import { on_x86 } from "#asm/setup.ts";
 import { per_boot } from "../../boot.ts";
 import { subsys_initcall } from "../../init.ts";
 import { HOST_WINDOWS } from "./pci_firmware.ts";
-import { hw_pci_read, hw_pci_write, pci_present } from "./pci_host.ts";
+import { hw_pci_read, hw_pci_write, MSI_DOORBELL, pci_present } from "./pci_host.ts";
 
 const pci_root_ops: pci_ops = {
   read: (bus, devfn, where, size, val) => {
@@ -58,6 +59,7 @@ function* pcibios_resource_survey(bus: pci_bus): Spins {
       const res = dev.resource.at(i);
       if (i < PCI_ROM_RESOURCE || i >= PCI_BRIDGE_RESOURCES)
         if (res.flags && !res.parent) yield* pci_claim_resource(dev, i);
+      if (i === PCI_ROM_RESOURCE && res.flags && res.start && !res.parent) yield* pci_claim_resource(dev, i);
     }
     if (dev.subordinate) yield* pcibios_resource_survey(dev.subordinate);
   }
@@ -68,6 +70,7 @@ function* pci_subsys_init(): Sleeps<number> {
   yield* request_resource(ioport_resource(), s.io);
   yield* request_resource(iomem_resource(), s.mem);
 
+  pci_msi_create_irq_domain("PCI-MSI", MSI_DOORBELL);
   const bus = yield* pci_create_root_bus(null, 0, pci_root_ops, [s.io, s.mem, s.bus]);
   if (!bus) return 0;
   yield* pci_scan_child_bus(bus);

@@ -93,10 +93,13 @@ function place(nodes: readonly pci_node[], of: kind, base: number): number {
   return at;
 }
 
+/** The line of the interrupt controller that a function's pin leads to. */
+export const line_of = (devfn: number, pin: number): number => (((devfn >> 3) + pin) % 2 ? 10 : 11);
+
 function start(nodes: readonly pci_node[]): void {
   for (const { devfn, func, behind } of nodes) {
     const pin = func.model.interrupt_pin;
-    if (pin) func.write(PCI_INTERRUPT_LINE, 1, ((devfn >> 3) + pin) % 2 ? 10 : 11);
+    if (pin) func.write(PCI_INTERRUPT_LINE, 1, line_of(devfn, pin));
     const master = func.model.bridge ? PCI_COMMAND_MASTER : 0;
     func.write(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_SERR | master);
     start(behind);

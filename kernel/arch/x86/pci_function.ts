@@ -20,6 +20,8 @@ import {
   PCI_CLASS_PROG,
   PCI_CLASS_REVISION,
   PCI_COMMAND,
+  PCI_COMMAND_IO,
+  PCI_COMMAND_MEMORY,
   PCI_DEVICE_ID,
   PCI_EXP_DEVCTL,
   PCI_EXP_DEVCTL_BCR_FLR,
@@ -27,14 +29,19 @@ import {
   PCI_INTERRUPT_LINE,
   PCI_INTERRUPT_PIN,
   PCI_IO_BASE,
+  PCI_IO_LIMIT,
   PCI_LATENCY_TIMER,
   PCI_MEMORY_BASE,
+  PCI_MEMORY_LIMIT,
   PCI_PM_CTRL,
   PCI_PM_CTRL_NO_SOFT_RESET,
   PCI_PM_CTRL_STATE_MASK,
   PCI_PREF_MEMORY_BASE,
+  PCI_PREF_MEMORY_LIMIT,
   PCI_PREF_RANGE_TYPE_64,
   PCI_PRIMARY_BUS,
+  PCI_ROM_ADDRESS,
+  PCI_ROM_ADDRESS_ENABLE,
   PCI_STATUS,
   PCI_STATUS_CAP_LIST,
   PCI_SUBSYSTEM_ID,
@@ -44,6 +51,10 @@ import {
   PCI_VPD_ADDR_F,
   PCI_VPD_DATA,
 } from "#uapi/linux/pci_regs.ts";
+
+import type { mmio_device } from "../mmio.ts";
+import { device_memory, device_rom } from "./pci_devices.ts";
+import { pci_interrupts } from "./pci_interrupts.ts";
 
 /** The lowest power state in which a function answers. */
 const D3HOT = 3;
@@ -56,6 +67,10 @@ export interface bar_model {
   readonly size: number;
   readonly kind: "io" | "mem32" | "mem64";
   readonly prefetch?: boolean;
+  /** An option ROM: what it holds. `n` is 8, and `size` a power of two of at least 2 KiB. */
+  readonly rom?: readonly number[];
+  /** Plain memory is behind it. */
+  readonly memory?: boolean;
 }
 /** A capability: its header is written by who puts it there. */
 export interface capability_model {
@@ -92,6 +107,13 @@ export interface function_model {
   readonly vpd_at?: number;
   /** Vital product data: what its memory holds when the machine is built. */
   readonly vpd?: readonly number[];
+  /** Made anew at each reset: what is behind the first BAR. */
+  readonly registers?: (func: pci_function) => mmio_device;
+}
+/** Where an address ends up. */
+export interface bar_hit {
+  readonly device: mmio_device | null;
+  readonly off: number;
 }
 
 export class pci_function {
@@ -102,6 +124,9 @@ export class pci_function {
   readonly #initial: Uint8Array;
   /** Vital product data: no reset changes them. */
   readonly vpd: DataView;
+  readonly interrupts: pci_interrupts;
+  /** What is behind the BARs, by number. */
+  #behind_bars = new Map<number, mmio_device>();
   /** Called when a bridge pulls the reset line of the bus behind it. */
   on_bus_reset: () => void = () => {};
   /** How often it was reset, for tests. */
@@ -118,6 +143,34 @@ export class pci_function {
     this.#capabilities();
     this.#initial = new Uint8Array(this.config.buffer.slice(0));
     this.vpd = new DataView(Uint8Array.from(model.vpd ?? []).buffer);
+    this.interrupts = new pci_interrupts(this.config, model.capabilities ?? []);
+    this.#power_on();
+  }
+
+  #power_on(): void {
+    this.#behind_bars = new Map();
+    for (const { n, size, memory, rom } of this.model.bars ?? []) {
+      if (memory) this.#behind_bars.set(n, device_memory(size));
+      if (rom) this.#behind_bars.set(n, device_rom(rom, size));
+    }
+    if (this.model.registers) this.#behind_bars.set(0, this.model.registers(this));
+  }
+
+  /** Whether the function takes an access to memory or to a port: if it is awake and its command register lets it. */
+  decode(space: "mem" | "io", addr: number): bar_hit | null {
+    const enabled = space === "io" ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+    if (!(this.config.getUint16(PCI_COMMAND, true) & enabled) || this.#power_state() !== 0) return null;
+    for (const { n, size, kind, rom } of this.model.bars ?? []) {
+      if (rom && !(this.config.getUint32(PCI_ROM_ADDRESS, true) & PCI_ROM_ADDRESS_ENABLE)) continue;
+      if ((kind === "io") !== (space === "io")) continue;
+      const at = PCI_BASE_ADDRESS_0 + 4 * n;
+      const high = kind === "mem64" ? this.config.getUint32(at + 4, true) * 2 ** 32 : 0;
+      const base = high + ((this.config.getUint32(at, true) & ~(kind === "io" ? 3 : 15)) >>> 0);
+      const off = addr - base;
+      if (base === 0 || off < 0 || off >= size) continue;
+      return this.interrupts.registers(n, off) ?? { device: this.#behind_bars.get(n) ?? null, off };
+    }
+    return null;
   }
 
   get size(): number {
@@ -146,11 +199,11 @@ export class pci_function {
   }
 
   #bars(): void {
-    for (const { n, size, kind, prefetch } of this.model.bars ?? []) {
+    for (const { n, size, kind, prefetch, rom } of this.model.bars ?? []) {
       const at = PCI_BASE_ADDRESS_0 + 4 * n;
       const type = kind === "io" ? PCI_BASE_ADDRESS_SPACE_IO : kind === "mem64" ? PCI_BASE_ADDRESS_MEM_TYPE_64 : 0;
       this.config.setUint32(at, type | (prefetch ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0), true);
-      this.#writable.setUint32(at, ~(size - 1), true);
+      this.#writable.setUint32(at, ~(size - 1) | (rom ? PCI_ROM_ADDRESS_ENABLE : 0), true);
       if (kind === "mem64") this.#writable.setUint32(at + 4, 0xffffffff, true);
     }
   }
@@ -192,6 +245,21 @@ export class pci_function {
     }
   }
 
+  /** Whether a bridge passes an access on to the bus behind it. */
+  passes_on(space: "mem" | "io", addr: number): boolean {
+    const { config: c, model } = this;
+    const enabled = space === "io" ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+    if (!model.bridge || !(c.getUint16(PCI_COMMAND, true) & enabled) || this.#holds_reset()) return false;
+    if (space === "io") {
+      const [base, limit] = [c.getUint8(PCI_IO_BASE) & 0xf0, c.getUint8(PCI_IO_LIMIT) & 0xf0];
+      return addr >= base << 8 && addr <= ((limit << 8) | 0xfff);
+    }
+    const between = (base: number, limit: number): boolean =>
+      addr >= (c.getUint16(base, true) & 0xfff0) * 0x10000 &&
+      addr <= (c.getUint16(limit, true) & 0xfff0) * 0x10000 + 0xfffff;
+    return between(PCI_MEMORY_BASE, PCI_MEMORY_LIMIT) || between(PCI_PREF_MEMORY_BASE, PCI_PREF_MEMORY_LIMIT);
+  }
+
   /** @return what is there, all ones beyond the end */
   read(where: number, size: number): number {
     let v = 0;
@@ -223,6 +291,7 @@ export class pci_function {
     if (vpd_at !== undefined && where <= vpd_at + PCI_VPD_ADDR + 1 && vpd_at + PCI_VPD_ADDR + 1 < where + size)
       this.#transfer_vpd(vpd_at);
     if (!held && this.#holds_reset()) this.on_bus_reset();
+    this.interrupts.update();
   }
 
   /** The upper byte of the address was written: a dword goes from the data register to the memory or comes from there, and the flag turns. */
@@ -250,6 +319,8 @@ export class pci_function {
   reset(): void {
     this.resets++;
     new Uint8Array(this.config.buffer).set(this.#initial);
+    this.#power_on();
+    this.interrupts.reset();
     if (this.model.bridge) this.on_bus_reset();
   }
 }

@@ -18,6 +18,7 @@ import {
   PCI_EXT_CAP_ID_DSN,
   PCI_EXT_CAP_ID_ERR,
 } from "#uapi/linux/pci_regs.ts";
+import { edu_registers } from "./pci_devices.ts";
 import type { capability_model, extended_capability_model, function_model } from "./pci_function.ts";
 
 const QEMU = [0x1af4, 0x1100] as const;
@@ -116,6 +117,7 @@ export const pci_models = {
     bars: [{ n: 0, size: 0x100000, kind: "mem32" }],
     interrupt_pin: 1,
     capabilities: [msi(0x40)],
+    registers: edu_registers,
   },
   /** Integrated graphics of a Skylake, which a real machine has in slot 2. */
   "skylake-gt2": {
