@@ -68,7 +68,10 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   ["explore start-io --state v1:0 --shard 2", /--shard "2" is not a part of a whole/],
   ...["preemptions", "faults"].map(
     (name) =>
-      [`explore start-io --state v1:0 --${name} x`, new RegExp(`--${name} "x" is not a whole number from 0 on`)] as const,
+      [
+        `explore start-io --state v1:0 --${name} x`,
+        new RegExp(`--${name} "x" is not a whole number from 0 on`),
+      ] as const,
   ),
   ...["time", "workers"].map(
     (name) =>
