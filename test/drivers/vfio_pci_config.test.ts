@@ -930,6 +930,35 @@ test("MSI: how many vectors there may be is written to the number of the capabil
   t.deepEqual(reports, []);
 });
 
+test("an open that fails behind the MSI capability: what MSI needs stays", (t) => {
+  const reports = withConfig(
+    function* (c) {
+      t.is(c.device, -ENODEV);
+      yield* c.read(0, 4);
+    },
+    {
+      *before(u) {
+        yield* u.syscall(function* () {
+          const pdev = (yield* pci_get_domain_bus_and_slot(0, 0, PCI_DEVFN(4, 0)))!;
+          const { read, write } = pdev.bus!.ops!;
+          pdev.bus!.ops = {
+            read: (bus, devfn, where, size, val) =>
+              where === VPD ? PCIBIOS_DEVICE_NOT_FOUND : read(bus, devfn, where, size, val),
+            write,
+          };
+          yield* pci_dev_put(pdev);
+          return 0;
+        });
+      },
+    },
+  );
+  t.deepEqual(reports, [
+    "unreferenced object: struct perm_bits (size 32)",
+    "unreferenced object: buffer (size 24)",
+    "unreferenced object: buffer (size 24)",
+  ]);
+});
+
 interface Overlong {
   readonly what: string;
   readonly device: function_model;
