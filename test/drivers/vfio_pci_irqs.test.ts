@@ -365,6 +365,9 @@ test("INTx of two devices on one line", (t) => {
           got.push([yield* signalled(u, one), yield* signalled(u, two)]);
           yield* poke(u, a, 0, IRQ_RAISE, 1);
           got.push([yield* signalled(u, one), yield* signalled(u, two)]);
+          // Who is closed while he holds the line holds it unmasked afterwards.
+          yield* poke(u, b, 0, IRQ_ACK, 1);
+          yield* poke(u, a, 0, IRQ_ACK, 1);
         }),
       ),
     );
