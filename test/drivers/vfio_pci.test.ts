@@ -31,7 +31,6 @@ import {
   place,
   removeDevice,
   RESET,
-  SET_IRQS,
   takeBack,
   withBound,
   words,
@@ -310,30 +309,6 @@ test("configuration space: capabilities that are not passed on are named", (t) =
       (at) =>
         `vfio-pci 0000:00:04.0: vfio_cap_init: PCI config conflict @0x${at.toString(16)}, was cap 0x9 now cap 0x1`,
     ),
-  ]);
-});
-
-test("what is not there yet says so", (t) => {
-  const O = "vfio-pci 0000:00:05.0: ";
-  inUserSpace(
-    opened(EDU, function* (u, { device }) {
-      const buf = yield* u.alloc(4096);
-      say(yield* u.pread(device, buf, 4, 0n));
-      say(yield* u.pwrite(device, buf, 4, 0n));
-      say(Number(yield* u.mmap(4096, 3, 1, device, 0n)));
-      say((yield* words(u, device, SET_IRQS, [24, 0x24, 0, 0, 1, 0])).ret);
-      say((yield* words(u, device, SET_IRQS, [20, 0x21, 1, 0, 0])).ret);
-      say(yield* u.ioctl(device, 0x3b64 + 16));
-    }),
-  );
-  t.deepEqual(results, [-ENOTTY, -ENOTTY, -ENOTTY, -ENOTTY, -ENOTTY, -ENOTTY]);
-  t.deepEqual(said(), [
-    `${O}access to BARs is not there yet`,
-    `${O}access to BARs is not there yet`,
-    `${O}mmap() is not there yet`,
-    `${O}INTx is not there yet`,
-    `${O}MSI is not there yet`,
-    `${O}VFIO_DEVICE_IOEVENTFD is not there yet`,
   ]);
 });
 
