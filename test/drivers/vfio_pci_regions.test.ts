@@ -1,15 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Regions of vfio-pci as user space sees them: memory and ports read, written and mapped, ROMs, VGA, and eventfds that write. */
 import test from "ava";
-import { EBADF, EBUSY, EEXIST, EFAULT, EINVAL, EIO, ENODEV, ENOSPC } from "#linux/errno.ts";
+import { EBADF, EBUSY, EEXIST, EFAULT, EINVAL, EIO, ENODEV, ENOENT, ENOMEM, ENOSPC } from "#linux/errno.ts";
 import { release_mem_region, request_mem_region } from "#linux/ioport.ts";
-import type { Sleeps } from "#linux/types.ts";
+import { kvm } from "#linux/kvm_host.ts";
+import { pci_dev } from "#linux/pci.ts";
+import { kfree } from "#linux/slab.ts";
+import { initialise, offsetof, sizeof, type Sleeps } from "#linux/types.ts";
+import { vfio_info_cap } from "#linux/vfio.ts";
+import { vfio_pci_core_device } from "#linux/vfio_pci_core.ts";
+import { zpci_bus, zpci_dev, zpci_kvm_hook } from "#asm/pci.ts";
+import {
+  vfio_device_info_cap_zpci_base,
+  vfio_device_info_cap_zpci_group,
+  vfio_device_info_cap_zpci_util,
+} from "#uapi/linux/vfio_zdev.ts";
+import {
+  vfio_pci_info_zdev_add_caps,
+  vfio_pci_zdev_close_device,
+  vfio_pci_zdev_open_device,
+} from "../../drivers/vfio/pci/vfio_pci_priv.ts";
+import { boot, found, run } from "../../kernel/arch/machine.ts";
 import type { mmio_device } from "../../kernel/arch/mmio.ts";
 import { device_memory } from "../../kernel/arch/x86/pci_devices.ts";
+import { FIRMWARE_MEMORY } from "../../kernel/arch/x86/pci_firmware.ts";
 import type { function_model } from "../../kernel/arch/x86/pci_function.ts";
-import { pci_hw, type pci_plan } from "../../kernel/arch/x86/pci_host.ts";
+import { pci_hw, type pci_plan, q35_chipset } from "../../kernel/arch/x86/pci_host.ts";
 import { pci_models } from "../../kernel/arch/x86/pci_models.ts";
-import { MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, type user_process } from "../../kernel/fs/process.ts";
+import {
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PROT_READ,
+  PROT_WRITE,
+  run_user,
+  type user_process,
+} from "../../kernel/fs/process.ts";
 import { fault_injections, make_it_fail, set_fail_nth } from "../../kernel/lib/fault-inject.ts";
 import { DEVICE_FEATURE, GET_REGION_INFO, give, opening, takeBack, withBound, words } from "../helpers/pci.ts";
 import { command, eventfd, onMachine, peek, poke, ROM, signal, VGA } from "../helpers/pci_io.ts";
@@ -515,4 +540,185 @@ test("without memory, each allocation failing in turn", (t) => {
     [...places].some((p) => p.startsWith("__vfio_pci_add_vma") || p.startsWith("vfio_pci_mmap_fault")),
     [...places].join(" "),
   );
+});
+
+// Graphics of Intel CPUs
+
+const OPREGION = 9;
+const HOST_CFG = 10;
+const LPC_CFG = 11;
+const EXTENSION = 0x100;
+interface Firmware {
+  readonly title: string;
+  readonly signature?: string;
+  readonly kilobytes?: number;
+  readonly version: number;
+  readonly rvda?: number;
+  /** What open gives, if no device. */
+  readonly open?: number;
+  /** Of the region: size, version, where the rest is, the register in configuration space. */
+  readonly gives?: readonly [size: number, version: number, rvda: number, register: number];
+}
+const FIRMWARES: readonly Firmware[] = [
+  { title: "1.0", version: 0x0100, rvda: 5, gives: [0x2000, 0x0100, 0, FIRMWARE_MEMORY] },
+  { title: "2.0, all in one", version: 0x0200, gives: [0x2000, 0x0200, 0, FIRMWARE_MEMORY] },
+  {
+    title: "2.0",
+    version: 0x0200,
+    rvda: FIRMWARE_MEMORY + 0x2400,
+    gives: [0x2100, 0x0201, 0x2000, FIRMWARE_MEMORY + 0x2400],
+  },
+  { title: "2.1", version: 0x0201, rvda: 0x2400, gives: [0x2100, 0x0201, 0x2000, FIRMWARE_MEMORY + 0x2400] },
+  { title: "no signature", signature: "IntelGraphicsMen", version: 0x0100, open: -EINVAL },
+  { title: "no size", kilobytes: 0, version: 0x0100, open: -EINVAL },
+  { title: "the rest is nowhere", version: 0x0200, rvda: 0x1000, open: -ENOMEM },
+];
+test("what the firmware says of the graphics of an Intel CPU", (t) => {
+  for (const {
+    title,
+    signature = "IntelGraphicsMem",
+    kilobytes = 8,
+    version,
+    rvda = 0,
+    open: refused,
+    gives,
+  } of FIRMWARES) {
+    const opregion = Uint8Array.from({ length: 0x2500 }, (_, i) => i % 251);
+    const view = new DataView(opregion.buffer);
+    opregion.set(new TextEncoder().encode(signature));
+    view.setUint32(16, kilobytes, true);
+    view.setUint16(0x16, version, true);
+    view.setBigUint64(0x3ba, BigInt(rvda), true);
+    view.setUint32(0x3c2, rvda ? EXTENSION : 0, true);
+    const pci: readonly pci_plan[] = [...q35_chipset, { slot: 4, device: { ...pci_models["skylake-gt2"], opregion } }];
+    const results: unknown[] = [];
+    const reports = onMachine(pci, function* (u) {
+      yield* withBound(u, [DEV], () =>
+        opening(u, DEV, function* ({ device }) {
+          if (device < 0) {
+            results.push(device);
+            return;
+          }
+          const info = yield* words(u, device, GET_REGION_INFO, [56, 0, OPREGION, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+          t.deepEqual([info.ret, info.words[1], ...info.words.slice(10, 12)], [0, 9, 0x80008086, 1]);
+          const size = info.words[4]!;
+          const buf = yield* u.alloc(0x3000);
+          t.is(yield* u.pread(device, buf, 0x3000, BigInt(OPREGION) << 40n), size);
+          const all = u.peek(buf, size);
+          const there = new DataView(all.buffer, all.byteOffset);
+          results.push(
+            size,
+            there.getUint16(0x16, true),
+            there.getUint32(0x3ba, true),
+            yield* peek(u, device, 7, 0xfc),
+          );
+          t.deepEqual(all.subarray(0x3c2, 0x2000), opregion.subarray(0x3c2, 0x2000));
+          if (size > 0x2000) t.deepEqual(all.subarray(0x2000), opregion.subarray(0x2400, 0x2500));
+          // In pieces it is the same.
+          for (const [at, n] of [
+            [0x15, 1],
+            [0x15, 4],
+            [0x17, 2],
+            [0x3b9, 3],
+            [0x3bb, 8],
+            [0x1ffe, 2],
+          ] as const) {
+            t.is(yield* u.pread(device, buf, n, (BigInt(OPREGION) << 40n) | BigInt(at)), n);
+            t.deepEqual(u.peek(buf, n), all.subarray(at, at + n), `${at}`);
+          }
+          t.is(yield* peek(u, device, OPREGION, size), -EINVAL);
+          t.is(yield* poke(u, device, OPREGION, 0, 0), -EINVAL);
+          t.is(yield* peek(u, device, HOST_CFG, 0), 0x29c08086);
+          t.is(yield* peek(u, device, LPC_CFG, 1, 6), pci_hw.func("00:1f.0")!.read(1, 6));
+          t.is(yield* peek(u, device, LPC_CFG, 3, 2), pci_hw.func("00:1f.0")!.read(3, 2));
+          t.is(yield* poke(u, device, LPC_CFG, 0, 0), -EINVAL);
+        }),
+      );
+    });
+    t.deepEqual(reports, [], title);
+    t.deepEqual(results, gives ?? [refused], title);
+  }
+});
+
+test("graphics without a word of the firmware have no regions of their own", (t) => {
+  const { reports, results } = saying(function* (u, device, say) {
+    say((yield* words(u, device, GET_REGION_INFO, [32, 0, OPREGION, 0, 0, 0, 0, 0])).ret);
+  }, "skylake-gt2");
+  t.deepEqual(reports, []);
+  t.deepEqual(results, [-EINVAL]);
+});
+
+// zPCI
+
+test("what is said of functions of s390", (t) => {
+  boot({ arch: "s390x", stacks: false });
+  t.deepEqual(
+    [
+      sizeof(vfio_device_info_cap_zpci_base),
+      sizeof(vfio_device_info_cap_zpci_group),
+      sizeof(vfio_device_info_cap_zpci_util),
+      offsetof(vfio_device_info_cap_zpci_base, "fh"),
+      offsetof(vfio_device_info_cap_zpci_group, "imaxstbl"),
+    ],
+    [40, 48, 12, 32, 40],
+  );
+  const zdev = initialise(new zpci_dev(), {
+    fh: 0x01020304,
+    pfgid: 7,
+    pchid: 0x123,
+    end_dma: 0xffn,
+    max_msi: 64,
+    dma_mask: 5n,
+  });
+  zdev.pfip.set(2, 9);
+  zdev.util_str.set(63, 0xe9);
+  const bus = new zpci_bus();
+  const vdev = new vfio_pci_core_device();
+  vdev.pdev = initialise(new pci_dev(), { sysdata: bus, devfn: 8 });
+  const told: unknown[] = [];
+  const chain = (): unknown[] => {
+    const caps = initialise(new vfio_info_cap(), { buf: null, size: 0 });
+    const ret = vfio_pci_info_zdev_add_caps(vdev, caps);
+    const ids: number[] = [];
+    const bytes = caps.buf ? new DataView(caps.buf.$bytes.slice().buffer) : null;
+    for (let at = 0; bytes && (at === 0 || at < caps.size);) {
+      ids.push(bytes.getUint16(at));
+      const next = bytes.getUint32(at + 4);
+      if (!next) break;
+      at = next;
+    }
+    const found = bytes && [bytes.getUint16(24), bytes.getUint8(31), bytes.getUint32(32), bytes.getBigUint64(48)];
+    kfree(caps.buf);
+    return [ret, ids, found];
+  };
+  run_user("init", function* (u) {
+    yield* u.syscall(function* () {
+      yield* [];
+      told.push(chain(), vfio_pci_zdev_open_device(vdev));
+      bus.function.set(8, zdev);
+      told.push(chain());
+      zdev.util_str_avail = true;
+      told.push(chain()[1]);
+      told.push(vfio_pci_zdev_open_device(vdev));
+      vdev.vdev.kvm = new kvm();
+      told.push(vfio_pci_zdev_open_device(vdev));
+      zpci_kvm_hook().kvm_register = (which, by) => Number(which === zdev && by === vdev.vdev.kvm) - 6;
+      zpci_kvm_hook().kvm_unregister = (which) => told.push(which === zdev);
+      told.push(vfio_pci_zdev_open_device(vdev));
+      vfio_pci_zdev_close_device(vdev);
+      return 0;
+    });
+  });
+  t.is(run(), "done");
+  t.deepEqual(told, [
+    [-ENODEV, [], null],
+    -ENODEV,
+    [0, [1, 2, 4], [0x123, 7, 0x01020304, 5n]],
+    [1, 2, 3, 4],
+    0,
+    -ENOENT,
+    -5,
+    true,
+  ]);
+  t.deepEqual(found(), []);
 });
