@@ -42,5 +42,6 @@ interface zpci_kvm_hooks {
   kvm_register: ((zdev: zpci_dev, kvm: kvm) => number) | null;
   kvm_unregister: ((zdev: zpci_dev) => void) | null;
 }
-const s = per_boot(() => ({ zpci_kvm_hook: { kvm_register: null, kvm_unregister: null } as zpci_kvm_hooks }));
+const no_kvm = (): zpci_kvm_hooks => ({ kvm_register: null, kvm_unregister: null });
+const s = per_boot(() => ({ zpci_kvm_hook: no_kvm() }));
 export const zpci_kvm_hook = (): zpci_kvm_hooks => s.zpci_kvm_hook;

@@ -414,13 +414,13 @@ test("INTx is masked while the device sleeps, and not unmasked if the user had m
         const efd = yield* eventfd(u);
         yield* setIrqs(u, device, EVENTFD | TRIGGER, INTX, [efd]);
         if (masked) yield* setIrqs(u, device, NONE | MASK, INTX, [], { count: 1 });
-        const intx_off = (): number => pci_hw.func(place(dev))!.read(4, 2) & 0x400;
-        say(intx_off());
+        const intxOff = (): number => pci_hw.func(place(dev))!.read(4, 2) & 0x400;
+        say(intxOff());
         say((yield* words(u, device, DEVICE_FEATURE, [8, 3 | (1 << 17)])).ret);
         yield* u.sleep_ms(100);
         say(pci_hw.func(place(dev))!.read(0xd4, 2) & 3);
         say((yield* words(u, device, DEVICE_FEATURE, [8, 5 | (1 << 17)])).ret);
-        say(intx_off());
+        say(intxOff());
         yield* poke(u, device, 0, IRQ_RAISE, 1);
         say(yield* signalled(u, efd));
       },

@@ -135,11 +135,7 @@ function* vfio_pci_igd_rw(
   // What is behind
   if (
     at.remaining &&
-    (yield* copy_to_user(
-      buf + BigInt(at.off),
-      from_byte(opregionvbt.vbt_ex!, at.pos - OPREGION_SIZE),
-      at.remaining,
-    ))
+    (yield* copy_to_user(buf + BigInt(at.off), from_byte(opregionvbt.vbt_ex!, at.pos - OPREGION_SIZE), at.remaining))
   )
     return -EFAULT;
 
