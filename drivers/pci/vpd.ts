@@ -34,7 +34,7 @@ import {
   to_pci_dev,
 } from "#linux/pci.ts";
 import { current, fatal_signal_pending } from "#linux/sched.ts";
-import { byte_at, set_byte_at } from "#linux/string.ts";
+import { byte_at, le_at, set_byte_at } from "#linux/string.ts";
 import { type attribute_group, bin_attribute } from "#linux/sysfs.ts";
 import { bytes_at, initialise, kbuf, type Sleeps } from "#linux/types.ts";
 
@@ -217,14 +217,7 @@ function* pci_vpd_write(dev: pci_dev, pos: number, count: number, arg: kbuf, che
   if (yield* mutex_lock_killable(vpd.lock)) return -EINTR;
 
   while (pos < end) {
-    // get_unaligned_le32()
-    const data =
-      (byte_at(arg, buf) |
-        (byte_at(arg, buf + 1) << 8) |
-        (byte_at(arg, buf + 2) << 16) |
-        (byte_at(arg, buf + 3) << 24)) >>>
-      0;
-    ret = yield* pci_user_write_config_dword(dev, vpd.cap + PCI_VPD_DATA, data);
+    ret = yield* pci_user_write_config_dword(dev, vpd.cap + PCI_VPD_DATA, le_at(arg, buf, 4));
     if (ret < 0) break;
     ret = yield* pci_user_write_config_word(dev, vpd.cap + PCI_VPD_ADDR, pos | PCI_VPD_ADDR_F);
     if (ret < 0) break;

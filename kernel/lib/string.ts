@@ -107,6 +107,19 @@ export const u32_at = (p: byte_memory, i: number): number => load(p, i, 4);
 export const set_u16_at = (p: byte_memory, i: number, v: number): void => store(p, i, 2, v);
 export const set_u32_at = (p: byte_memory, i: number, v: number): void => store(p, i, 4, v);
 
+/** The `n` bytes at `p + i`, up to four, the lowest first whatever the machine: le32_to_cpu() of an __le32 that memcpy() made. */
+export function le_at(p: byte_memory, i: number, n: number): number {
+  kasan_check_range(p, i, n, false);
+  let v = 0;
+  for (let k = n - 1; k >= 0; k--) v = v * 256 + (p.$bytes[i + k] ?? 0);
+  return v;
+}
+/** The opposite. */
+export function set_le_at(p: byte_memory, i: number, n: number, v: number): void {
+  if (!kasan_check_range(p, i, n, true)) return;
+  for (let k = 0; k < n; k++) p.$bytes[i + k] = (v >>> (8 * k)) & 0xff;
+}
+
 export function strlen(s: string): number {
   return s.length;
 }

@@ -26,6 +26,7 @@ import {
   print_freed_lock_bug,
   print_held_locks_bug,
   print_lock_invalid_wait_context,
+  print_lock_depth_bug,
   print_lock_nested_lock_not_held,
   print_non_static_key,
   print_unlock_imbalance_bug,
@@ -39,6 +40,8 @@ export const LD_WAIT_FREE = 1;
 export const LD_WAIT_SPIN = 2;
 export const LD_WAIT_SLEEP = 3;
 export const LD_WAIT_MAX = 4;
+/** So many locks nobody holds at once. */
+export const MAX_LOCK_DEPTH = 48;
 
 /** Usage bits: state * 4 + read + 2 if the context is enabled rather than used in. */
 export const USAGE_NAMES = [
@@ -302,6 +305,7 @@ export function lock_acquire(
     if (!ok || (ok === true && !check_prevs_add(held, held.length, h))) return;
   }
   held.push(h);
+  if (held.length >= MAX_LOCK_DEPTH) print_lock_depth_bug(held.length);
 }
 
 /** A lock is being given back. */

@@ -3,7 +3,7 @@
 import { addr_of } from "../lib/struct.ts";
 import type { mem_object } from "../mm/object.ts";
 import { current_name, report, where_we_are } from "../panic.ts";
-import { LOGLEVEL_ERR, LOGLEVEL_WARNING } from "../printk.ts";
+import { LOGLEVEL_DEBUG, LOGLEVEL_ERR, LOGLEVEL_WARNING } from "../printk.ts";
 import { current, HARDIRQ_OFFSET, in_hardirq, sched, SOFTIRQ_OFFSET, TASK_RUNNING } from "../sched/task.ts";
 import { print_tainted, UTS_IDENT } from "../taint.ts";
 import { format_call, format_frame, format_position, type stack_frame, stack_trace } from "../stacktrace.ts";
@@ -13,6 +13,7 @@ import {
   held_locks,
   type lock_class,
   type lockdep_map,
+  MAX_LOCK_DEPTH,
   softirqs_enabled,
   task_wait_context,
   USAGE_NAMES,
@@ -275,6 +276,22 @@ export function print_lock_nested_lock_not_held(h: held_lock, nest_lock: lockdep
     "other info that might help us debug this:",
     ...print_held(),
   ]);
+}
+
+export function print_lock_depth_bug(depth: number): void {
+  // The list of all locks says that nobody keeps them any more.
+  if (!debug_locks_off()) return;
+  const title = "BUG: MAX_LOCK_DEPTH too low!";
+  const frames = stack_trace();
+  const text = [
+    title,
+    "turning off the locking correctness validator.",
+    `depth: ${depth}  max: ${MAX_LOCK_DEPTH}!`,
+    ...print_held(),
+    ...debug_show_all_locks(),
+    backtrace(frames),
+  ].join("\n");
+  report({ checker: "lockdep", title, text, level: LOGLEVEL_DEBUG, frames: callers(frames) });
 }
 
 /** A lock is taken that was never initialised. Source: assign_lock_key() */

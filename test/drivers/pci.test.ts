@@ -409,11 +409,11 @@ test("saved state: stored, loaded, restored once", (t) => {
       t.is(pci_load_and_free_saved_state(edu, wrong), -EINVAL);
       t.is(wrong.value, null);
       t.is(pci_load_and_free_saved_state(nic, place), 0);
-      pci_restore_state(nic);
+      yield* pci_restore_state(nic);
       t.deepEqual(bars(hw), before);
       t.is(hw.read(0xe0 + 8, 2), 7);
       hw.reset();
-      pci_restore_state(nic);
+      yield* pci_restore_state(nic);
       t.is(hw.read(0xe0 + 8, 2), 0);
       return 0;
     });

@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Configuration space of vfio-pci as user space sees it: what can be read, what written, what goes to the hardware and what a write sets off. */
 import test from "ava";
-import { EFAULT, EINVAL, ENOTTY } from "#linux/errno.ts";
+import { EFAULT, EINVAL, EIO, ENODEV } from "#linux/errno.ts";
 import { msleep } from "#linux/delay.ts";
 import { dev_get_drvdata, device_lock, device_unlock } from "#linux/device.ts";
 import { ktime_get_ns } from "#linux/ktime.ts";
-import { pci_dev_put, pci_get_domain_bus_and_slot, PCI_DEVFN } from "#linux/pci.ts";
+import {
+  pci_dev_put,
+  PCI_DEVFN,
+  pci_get_domain_bus_and_slot,
+  type pci_ops,
+  PCIBIOS_DEVICE_NOT_FOUND,
+  PCIBIOS_SET_FAILED,
+} from "#linux/pci.ts";
 import type { Sleeps } from "#linux/types.ts";
 import type { vfio_pci_core_device } from "#linux/vfio_pci_core.ts";
 import { boot, found, log, run } from "../../kernel/arch/machine.ts";
 import type { function_model, pci_function } from "../../kernel/arch/x86/pci_function.ts";
 import { pci_hw, type pci_plan } from "../../kernel/arch/x86/pci_host.ts";
 import { run_user, type user_process } from "../../kernel/fs/process.ts";
+import { random_schedule } from "../../kernel/explore/random.ts";
 import { kmemleak_scan } from "../../kernel/mm/kmemleak.ts";
 import { __vfio_pci_memory_enabled } from "../../drivers/vfio/pci/vfio_pci_config.ts";
 import { GET_IRQ_INFO, opening, withBound, words } from "../helpers/pci.ts";
@@ -88,7 +96,8 @@ const SILENT: function_model = {
       writable: [...many(8), ...le16(0xffff), ...many(0x28 - 10), ...le16(0xffff)],
     },
     { id: 0x11, at: MSIX, bytes: [0, 0, ...le16(0x0003), ...many(8)], writable: [0, 0, ...le16(0xc000)] },
-    { id: 0x13, at: AF, bytes: [0, 0, 6, 3, 0, 0], writable: [0, 0, 0, 0, 1, 0] },
+    // Two bytes of its last dword are nobody's.
+    { id: 0x13, at: AF, bytes: [0, 0, 6, 3, 0, 0, 0, 0], writable: [0, 0, 0, 0, 1, 0, 0xff, 0xff] },
     // Behind it, four bytes that no capability has.
     { id: 0x03, at: VPD, bytes: [...many(8), 5, 6, 7, 8], writable: [0, 0, ...many(6, 0xff), ...many(4, 0xff)] },
   ],
@@ -139,14 +148,20 @@ interface Setup {
   readonly device?: function_model;
   /** Before it is given to vfio-pci. */
   readonly before?: (u: user_process) => Sleeps;
+  /** Data races are looked for, with all decisions from this seed. */
+  readonly races?: number;
 }
 /** The device is open while @body runs on a machine of its own. @return titles of what the checkers said, leaks included */
-function withConfig(body: (c: Config) => Sleeps, { device = RICH, before = function* () {} }: Setup = {}): string[] {
+function withConfig(
+  body: (c: Config) => Sleeps,
+  { device = RICH, before = function* () {}, races }: Setup = {},
+): string[] {
   const pci: readonly pci_plan[] = [
     { slot: 0, device: "host-bridge" },
     { slot: 4, device },
   ];
-  boot({ arch: "x86_64", pci, stacks: false });
+  if (races === undefined) boot({ arch: "x86_64", pci, stacks: false });
+  else boot({ arch: "x86_64", pci, kcsan: true, schedule: random_schedule(races) });
   run_user("init", function* (u) {
     yield* before(u);
     yield* withBound(u, [DEV], () => opening(u, DEV, (o) => body(configOf(u, o.device))));
@@ -287,6 +302,7 @@ const WRITES: readonly Write[] = [
   w("device control: no phantom functions, packets as they are", EXP + 8, 2, 0x28e0 | 0x0200 | 0x000f, 0x28ef, 0x282f),
   w("device control 2: no ARI", EXP + 0x28, 2, 0xffff, 0xffdf),
   w("MSI-X is read-only", MSIX + 2, 2, 0xc000, 0x0003),
+  w("advanced features, and raw what is not theirs in the same dword", AF + 4, 4, 0x7766fefe, 0x77660000),
   w("advanced features: no reset, no change", AF + 4, 1, 0xfe, 0),
   w("what no capability has: raw", GAP, 4, 0xa0b0c0d0, 0xa0b0c0d0),
   w("a hidden extended capability is read-only", E_HIDDEN, 4, 0xffffffff, E_AER << 20, (E_AER << 20) | 0x10019),
@@ -349,14 +365,17 @@ const EDGES: readonly Edge[] = [
   both("behind 256 bytes", CONFIG + 256n, 4, -EFAULT, PLAIN),
   both("the last dword of 256 bytes", CONFIG + 252n, 4, 4, PLAIN),
   both("a region that there is not", 9n << 40n, 4, -EINVAL),
-  { what: "a write to a ROM", at: 6n << 40n, size: 4, read: -ENOTTY, write: -EINVAL },
+  both("a ROM that there is not", 6n << 40n, 4, -EINVAL),
 ];
 test("accesses at the end, and behind it", (t) => {
   for (const { what, at, size, read, write, device = RICH } of EDGES) {
     const reports = withConfig(
       function* ({ u, device: fd }) {
         const buf = yield* u.alloc(4096);
+        u.poke_u32(buf, 0xeeeeeeee);
         t.is(yield* u.pread(fd, buf, size, at), read, `read: ${what}`);
+        // Either all of it or nothing
+        if (read <= 0) t.is(u.peek_u32(buf), 0xeeeeeeee, `read: ${what}`);
         t.is(yield* u.pwrite(fd, buf, size, at), write, `write: ${what}`);
       },
       { device },
@@ -448,25 +467,48 @@ test("sizes of BARs, by writing all ones", (t) => {
   }
 });
 
-test("a reset that nobody was told of: the BARs are restored before memory is enabled again", (t) => {
-  const reports = withConfig(function* (c) {
-    t.is(yield* c.write(0x10, 4, 0xd0000000), 4);
-    const bars = [0x10, 0x14, 0x18, 0x1c];
-    const before = bars.map((at) => hw().read(at, 4));
-    t.is(yield* c.write(0x04, 2, 0x0007), 2);
-    t.deepEqual(said().slice(3), []);
-    hw().reset();
-    t.not(hw().read(0x10, 4), before[0]);
-    t.is(yield* c.write(0x04, 2, 0x0003), 2);
-    t.deepEqual(
-      bars.map((at) => hw().read(at, 4)),
-      before,
-    );
-    // The user's is the user's.
-    t.is(yield* c.read(0x10, 4), 0xd0000000);
-    t.deepEqual(said().slice(3), ["vfio-pci 0000:00:04.0: vfio_bar_restore: reset recovery - restoring BARs"]);
-  });
-  t.deepEqual(reports, []);
+interface Backdoor {
+  readonly what: string;
+  /** Behind the back of everybody. */
+  readonly happens: () => void;
+  /** What the user writes to the command register, before and after. */
+  readonly commands: readonly [number, number];
+  readonly restored: boolean;
+}
+const BACKDOORS: readonly Backdoor[] = [
+  { what: "a reset, and memory is enabled", happens: () => hw().reset(), commands: [7, 3], restored: true },
+  { what: "a reset, and nothing is", happens: () => hw().reset(), commands: [7, 0], restored: true },
+  { what: "memory is off, which should be on", happens: () => hw().write(4, 2, 1), commands: [7, 3], restored: true },
+  { what: "I/O is off, which should be on", happens: () => hw().write(4, 2, 2), commands: [7, 3], restored: true },
+  { what: "both are off, and are not enabled", happens: () => hw().write(4, 2, 0), commands: [7, 4], restored: false },
+  { what: "both are off as they should be", happens: () => hw().write(4, 2, 0), commands: [4, 7], restored: false },
+  { what: "nothing", happens: () => {}, commands: [7, 3], restored: false },
+];
+test("resets that nobody was told of: the BARs are restored before the user enables them", (t) => {
+  for (const { what, happens, commands, restored } of BACKDOORS) {
+    const reports = withConfig(function* (c) {
+      t.is(yield* c.write(0x10, 4, 0xd0000000), 4);
+      const bars = [0x10, 0x14, 0x18, 0x1c];
+      const before = bars.map((at) => hw().read(at, 4));
+      t.is(yield* c.write(0x04, 2, commands[0]), 2);
+      happens();
+      t.is(yield* c.write(0x04, 2, commands[1]), 2);
+      t.deepEqual(
+        bars.map((at) => hw().read(at, 4)),
+        before,
+        what,
+      );
+      t.is(hw().read(0x04, 2), commands[1], what);
+      // The user's is the user's.
+      t.is(yield* c.read(0x10, 4), 0xd0000000);
+      t.deepEqual(
+        said().slice(3),
+        restored ? ["vfio-pci 0000:00:04.0: vfio_bar_restore: reset recovery - restoring BARs"] : [],
+        what,
+      );
+    });
+    t.deepEqual(reports, []);
+  }
 });
 
 // INTx
@@ -497,12 +539,13 @@ for (const { args, hard } of [
 
 // Power
 
-test("power states by the user's write: memory is there in D0 to D2, and with what it had before D3hot", (t) => {
+test("power states by the user's write: memory can be read in D0 to D2, and -EIO otherwise", (t) => {
   const reports = withConfig(function* (c) {
     const state = function* (): Sleeps<string> {
       const { text } = yield* c.u.sysfs_read(`${sysDevice(DEV)}/power_state`);
-      const memory = yield* driverView(c.u, __vfio_pci_memory_enabled);
-      return `${text.trim()}${memory ? "" : " no memory"}`;
+      // Behind the MSI-X table, which is not read
+      const memory = yield* c.u.pread_bytes(c.device, 4, 0x800n);
+      return `${text.trim()}${memory.ret === 4 ? "" : ` ${memory.ret}`}`;
     };
     t.is(yield* c.write(0x04, 2, 0x0007), 2);
     t.is(yield* c.write(0x0c, 1, 0x10), 1);
@@ -511,9 +554,9 @@ test("power states by the user's write: memory is there in D0 to D2, and with wh
       [1, "D1", 1],
       [2, "D2", 2],
       [1, "D2", 2],
-      [3, "D3hot no memory", 3],
-      [2, "D3hot no memory", 3],
-      [0x103, "D3hot no memory", 3],
+      [3, "D3hot -5", 3],
+      [2, "D3hot -5", 3],
+      [0x103, "D3hot -5", 3],
     ] as const) {
       t.is(yield* c.write(PM + 4, 2, value), 2);
       t.is(yield* state(), gives);
@@ -526,7 +569,7 @@ test("power states by the user's write: memory is there in D0 to D2, and with wh
     t.is(hw().resets, resets + 1);
     t.deepEqual([hw().read(0x10, 4), hw().read(0x04, 2), hw().read(0x0c, 1)], [0xc0000000, 0x0007, 0x10]);
     t.is(yield* c.write(0x04, 2, 0x0004), 2);
-    t.is(yield* state(), "D0 no memory");
+    t.is(yield* state(), "D0 -5");
     // Closed in D3hot it has to be woken.
     t.is(yield* c.write(PM + 4, 2, 3), 2);
   });
@@ -745,6 +788,76 @@ test("a virtual function: what its own registers lack is made up", (t) => {
   t.true(said().includes("vfio-pci 0000:00:04.0: Hardware bug: VF reports bogus INTx pin 1"));
 });
 
+test("a device without a bit for memory, which is no virtual function", (t) => {
+  const reports = withConfig(
+    function* (c) {
+      t.is(yield* c.read(0x04, 2), 2);
+      t.is(hw().read(0x04, 2), 0);
+      t.is(yield* c.write(0x04, 2, 2), 2);
+      t.is(yield* c.write(0x04, 2, 0), 2);
+      hw().config.setUint16(0x04, 0, true);
+      t.is(yield* c.write(0x04, 2, 2), 2);
+      hw().config.setUint16(0x04, 0, true);
+      t.is(yield* c.write(0x04, 2, 2), 2);
+      t.is(yield* c.read(0x04, 2), 2);
+    },
+    {
+      device: { ...PLAIN, bars: [] },
+      *before(u) {
+        yield* u.syscall(function* () {
+          const pdev = (yield* pci_get_domain_bus_and_slot(0, 0, PCI_DEVFN(4, 0)))!;
+          pdev.no_command_memory = true;
+          hw().config.setUint16(0x04, 0, true);
+          yield* pci_dev_put(pdev);
+          return 0;
+        });
+      },
+    },
+  );
+  t.deepEqual(reports, []);
+  t.deepEqual(said(), []);
+});
+
+test("cycles that fail: an error for each, and no lock is kept", (t) => {
+  const reports = withConfig(function* (c) {
+    const failing = function* (which: { readonly read?: number; readonly write?: number }): Sleeps<pci_ops> {
+      return yield* driverView(c.u, ({ pdev }) => {
+        const was = pdev!.bus!.ops!;
+        pdev!.bus!.ops = {
+          read: which.read === undefined ? was.read : () => which.read!,
+          write: which.write === undefined ? was.write : () => which.write!,
+        };
+        return was;
+      });
+    };
+    for (const { read, write, gives } of [
+      { read: PCIBIOS_DEVICE_NOT_FOUND, write: 0, gives: -ENODEV },
+      { read: undefined, write: PCIBIOS_SET_FAILED, gives: -EIO },
+    ] as const) {
+      const was = yield* failing(read === undefined ? { write } : { read, write });
+      if (read !== undefined)
+        for (const at of [0x04, VNDR, PM, E_AER + 4, GAP]) t.is(yield* c.read(at, 4), gives, hex(at));
+      // What is virtual need not be asked for.
+      t.is(yield* c.read(0x10, 4), 0xc0000000);
+      for (const [at, size] of [
+        [0x04, 2],
+        [0x0c, 1],
+        [PM + 4, 2],
+        [EXP + 8, 2],
+        [MSI + 2, 2],
+        [E_AER + 4, 4],
+      ] as const)
+        t.is(yield* c.write(at, size, 0), at === MSI + 2 && write === 0 ? size : gives, hex(at));
+      yield* driverView(c.u, ({ pdev }) => (pdev!.bus!.ops = was));
+      // Each of these takes memory_lock.
+      t.is(yield* c.write(0x04, 2, 7), 2);
+      t.is(yield* c.write(PM + 4, 2, 0), 2);
+      t.is(yield* c.write(AF + 4, 1, 1), 1);
+    }
+  });
+  t.deepEqual(reports, []);
+});
+
 // Mistakes of the C code
 
 test("two capabilities of a kind with nothing between them are one: the second shows what is hidden", (t) => {
@@ -767,6 +880,39 @@ test("two capabilities of a kind with nothing between them are one: the second s
   t.deepEqual(reports, []);
 });
 
+test("two who write at once: nothing keeps them apart", (t) => {
+  const titles = new Set<string>();
+  for (const seed of [1, 2, 3]) {
+    const reports = withConfig(
+      function* (c) {
+        const values = [0x0007, 0x0404, 0x0400, 0x0003];
+        const pid = yield* c.u.fork(function* (v) {
+          const other = configOf(v, c.device);
+          for (const value of values) {
+            yield* other.write(0x10, 4, 0xffffffff);
+            yield* other.write(0x04, 2, value);
+          }
+        });
+        for (const value of values) {
+          yield* c.write(0x04, 2, value);
+          yield* c.read(0x10, 4);
+        }
+        yield* c.u.waitpid(pid);
+      },
+      { races: seed },
+    );
+    for (const title of reports) titles.add(title.replaceAll(" [vfio_pci_core]", ""));
+  }
+  const where = [...titles]
+    .filter((title) => title.includes("vfio"))
+    .map((title) => title.replace(/^.*data-race in /, ""));
+  t.true(where.includes("vfio_basic_config_write / vfio_basic_config_write"), where.join("; "));
+  t.true(where.includes("vfio_basic_config_write / vfio_default_config_write"), where.join("; "));
+  // It is all about the copy and what goes with it.
+  for (const title of where)
+    t.regex(title, /^(vfio_\w*config_\w+|vfio_bar_fixup) \/ (vfio_\w*config_\w+|vfio_bar_fixup)$/);
+});
+
 test("MSI: how many vectors there may be is written to the number of the capability", (t) => {
   const reports = withConfig(function* (c) {
     const kept = function* (): Sleeps<string> {
@@ -783,3 +929,58 @@ test("MSI: how many vectors there may be is written to the number of the capabil
   });
   t.deepEqual(reports, []);
 });
+
+test("an open that fails behind the MSI capability: what MSI needs stays", (t) => {
+  const reports = withConfig(
+    function* (c) {
+      t.is(c.device, -ENODEV);
+      yield* c.read(0, 4);
+    },
+    {
+      *before(u) {
+        yield* u.syscall(function* () {
+          const pdev = (yield* pci_get_domain_bus_and_slot(0, 0, PCI_DEVFN(4, 0)))!;
+          const { read, write } = pdev.bus!.ops!;
+          pdev.bus!.ops = {
+            read: (bus, devfn, where, size, val) =>
+              where === VPD ? PCIBIOS_DEVICE_NOT_FOUND : read(bus, devfn, where, size, val),
+            write,
+          };
+          yield* pci_dev_put(pdev);
+          return 0;
+        });
+      },
+    },
+  );
+  t.deepEqual(reports, [
+    "unreferenced object: struct perm_bits (size 32)",
+    "unreferenced object: buffer (size 24)",
+    "unreferenced object: buffer (size 24)",
+  ]);
+});
+
+interface Overlong {
+  readonly what: string;
+  readonly device: function_model;
+  readonly reports: readonly string[];
+}
+const OUT_OF_BOUNDS = "BUG: KASAN: slab-out-of-bounds in";
+const OVERLONG: readonly Overlong[] = [
+  {
+    what: "a vendor's capability",
+    device: { ...PLAIN, capabilities: [{ id: 0x09, at: 0xf8, bytes: [0, 0, 0x10, 0] }] },
+    reports: ["vfio_cap_init", "vfio_fill_vconfig_bytes"],
+  },
+  {
+    what: "a vendor's extended capability",
+    device: { ...RICH, extended: [{ id: 0x0b, version: 1, at: 0x100, bytes: [...many(4), ...le32(0xfff00001)] }] },
+    reports: ["vfio_ecap_init", "vfio_fill_vconfig_bytes"],
+  },
+];
+for (const { what, device, reports } of OVERLONG)
+  test(`${what} that says it is longer than configuration space is`, (t) => {
+    t.deepEqual(
+      withConfig(function* () {}, { device }).map((title) => title.replace(" [vfio_pci_core]", "")),
+      reports.map((f) => `${OUT_OF_BOUNDS} ${f}`),
+    );
+  });

@@ -119,6 +119,7 @@ const PLANTED: Readonly<Record<string, readonly Fault[]>> = {
     by("lockdep", faults.sleeps_in_spinlock),
     by("lockdep", rules_locks.reads_rcu_and_sleeps),
     by("lockdep", rules_locks.nests_in_nothing),
+    by("lockdep", rules_locks.holds_too_many),
     by("lockdep", rules_locks.spin_of_heap_zeros),
   ],
   might_sleep: [by("might_sleep", faults.sleeps_in_spinlock), by("warn", rules_locks.blocks_while_waiting)],

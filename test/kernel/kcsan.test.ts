@@ -75,6 +75,8 @@ import { either } from "../../kernel/sched/either.ts";
 import { raise_irq } from "../../kernel/sched/interrupts.ts";
 import { GUP_PIN_COUNTING_BIAS, unpin_user_page } from "../../kernel/mm/gup.ts";
 import { alloc_user_page, type page } from "../../kernel/mm/page.ts";
+import { mm_alloc, mmap_anon, user_page, VM_WRITE } from "../../kernel/mm/mm_struct.ts";
+import { page_to_pfn } from "../../kernel/mm/page.ts";
 import { set_current_state } from "../../kernel/sched/core.ts";
 import { TASK_UNINTERRUPTIBLE } from "../../kernel/sched/task.ts";
 import { READY, type Spins } from "../../kernel/sched/types.ts";
@@ -691,6 +693,19 @@ test.serial("whatever the schedule, order is order, and looking changes nothing"
     t.deepEqual(ends[0], ends[1]);
     t.is(ends[0]![1], 0);
   }
+});
+
+test.serial("a page of user memory that another thread touched first is found whole", (t) => {
+  boot({ kcsan: true });
+  const mm = mm_alloc();
+  const at = mmap_anon(mm, 4096);
+  const touch = (): number => page_to_pfn(user_page(mm, at, VM_WRITE)!);
+  for (const comm of ["first", "second"]) spawn(comm, does(touch));
+  t.is(run(), "done");
+  t.deepEqual(
+    found().map((r) => r.title),
+    [],
+  );
 });
 
 test.serial("off, nothing is looked for", (t) => {

@@ -187,6 +187,7 @@ async function hunted(crew: (member: Member<RunnableKernel>) => Crew): Promise<F
 }
 const inOrder = (member: Member<RunnableKernel>): Crew => ({
   width: 1,
+  loaded: Promise.resolve(),
   do: (task) => member.do(task),
   close: async () => {},
 });
@@ -194,6 +195,7 @@ const late = (member: Member<RunnableKernel>): Crew => {
   const numbers = new prng(5);
   return {
     width: 7,
+    loaded: Promise.resolve(),
     do: async (task) => {
       for (let n = numbers.below(5); n > 0; n--) await new Promise((next) => setImmediate(next));
       return member.do(task);

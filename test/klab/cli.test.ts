@@ -62,17 +62,20 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   ["bisect --replay no-such-log", /no-such-log cannot be read/],
   ["explore start-io", /--state v1:4/],
   ["explore start-io --state v1:0 --strategy rnadom", /did you mean random\?/],
-  ["explore start-io --state v1:0 --executions 0", /not a number from 1 on/],
-  ["explore start-io --state v1:0 --seed x", /not a number from 0 on/],
+  ["explore start-io --state v1:0 --executions 0", /not a whole number from 1 on/],
+  ["explore start-io --state v1:0 --seed x", /not a whole number from 0 on/],
   ["explore fault-each --state v1:0", /klab run fault-each/],
   ["explore start-io --state v1:0 --shard 2", /--shard "2" is not a part of a whole/],
   ...["preemptions", "faults"].map(
     (name) =>
-      [`explore start-io --state v1:0 --${name} x`, new RegExp(`--${name} "x" is not a number from 0 on`)] as const,
+      [
+        `explore start-io --state v1:0 --${name} x`,
+        new RegExp(`--${name} "x" is not a whole number from 0 on`),
+      ] as const,
   ),
   ...["time", "workers"].map(
     (name) =>
-      [`explore start-io --state v1:0 --${name} 0`, new RegExp(`--${name} "0" is not a number from 1 on`)] as const,
+      [`explore start-io --state v1:0 --${name} 0`, new RegExp(`--${name} "0" is not a whole number from 1`)] as const,
   ),
   ["replay nonsense", /"nonsense" is not a replay token/],
   ["run start-io --state v1:0 --schedule nonsense", /is not a replay token/],
@@ -81,7 +84,7 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   ["bench no-such-group", /no group "no-such-group"; there is/],
   ["bench --qick", /did you mean --quick/],
   ["bugs v9", /there is no version "v9"/],
-  ["bugs v1 --executions 0", /not a number from 1 on/],
+  ["bugs v1 --executions 0", /not a whole number from 1 on/],
 ];
 for (const [line, why] of BAD) {
   test(`refused: klab ${line}`, async (t) => {

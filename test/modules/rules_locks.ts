@@ -202,6 +202,18 @@ export function* unlocks_across(): Sleeps {
   mutex_unlock(s.a);
   yield* both(s.c, s.a);
 }
+function take(n: number): void {
+  for (let i = 0; i < n; i++) lock_map_acquire_read(s.map);
+}
+export function* holds_too_many(): Sleeps {
+  take(48);
+  yield* READY;
+}
+export function* holds_many_ok(): Sleeps {
+  take(47);
+  for (let i = 0; i < 47; i++) lock_map_release(s.map);
+  yield* READY;
+}
 /** What `nest` says is held is not. */
 export function* nests_in_nothing(): Sleeps {
   yield* mutex_lock_nest_lock(s.a, s.b);

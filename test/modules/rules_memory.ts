@@ -65,7 +65,16 @@ import {
 } from "#linux/types.ts";
 import { copy_from_user, copy_to_user } from "#linux/uaccess.ts";
 import { vfree, vmalloc } from "#linux/vmalloc.ts";
-import { cancel_work_sync, INIT_WORK, schedule_work, work_struct } from "#linux/workqueue.ts";
+import {
+  cancel_delayed_work_sync,
+  cancel_work_sync,
+  delayed_work,
+  INIT_DELAYED_WORK,
+  INIT_WORK,
+  schedule_delayed_work,
+  schedule_work,
+  work_struct,
+} from "#linux/workqueue.ts";
 import { kbuild } from "../../kernel/modpost.ts";
 
 const { per_boot } = kbuild(import.meta.url);
@@ -244,6 +253,26 @@ export function* timer_deleted_ok(): Sleeps {
   const p = armed();
   yield* del_timer_sync(p.timer);
   timer_setup(p.timer, tick);
+  kfree(p);
+}
+class postponed extends struct("postponed", { work: embed(() => delayed_work) }) {}
+function* late(): Sleeps {
+  yield* READY;
+}
+function later(): postponed {
+  const p = kzalloc(postponed, GFP_KERNEL)!;
+  INIT_DELAYED_WORK(p.work, late);
+  schedule_delayed_work(p.work, 100);
+  return p;
+}
+/** Its timer is what is active. */
+export function* delayed_work_freed(): Sleeps {
+  kfree(later());
+  yield* READY;
+}
+export function* delayed_work_cancelled_ok(): Sleeps {
+  const p = later();
+  yield* cancel_delayed_work_sync(p.work);
   kfree(p);
 }
 function nothing(): void {}

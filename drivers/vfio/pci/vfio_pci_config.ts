@@ -238,7 +238,7 @@ import { GFP_KERNEL, GFP_KERNEL_ACCOUNT, kfree, kmalloc, kzalloc } from "#linux/
 import { bytes_at, fn, initialise, kbuf, ptr, type Sleeps, struct } from "#linux/types.ts";
 import { down_write, up_write } from "#linux/rwsem.ts";
 import { either } from "#linux/sched.ts";
-import { byte_at, memset, set_byte_at } from "#linux/string.ts";
+import { byte_at, le_at, memset, set_byte_at, set_le_at } from "#linux/string.ts";
 import { VFIO_PCI_OFFSET_MASK, type vfio_pci_core_device } from "#linux/vfio_pci_core.ts";
 import { copy_from_user, copy_to_user } from "#linux/uaccess.ts";
 import { VFIO_PCI_MSI_IRQ_INDEX } from "#uapi/linux/vfio.ts";
@@ -327,20 +327,10 @@ const ALL_WRITE = 0xffffffff;
 
 /* Configuration space is little-endian, and so is what is on its way to user space or from there: an __le32 in C, a number here. */
 
-/** memcpy() out of memory into an __le32 that is 0. */
-function le_at(p: kbuf, at: number, count: number): number {
-  let v = 0;
-  for (let i = count - 1; i >= 0; i--) v = v * 0x100 + byte_at(p, at + i);
-  return v;
-}
-/** memcpy() of the first bytes of an __le32. */
-function set_le_at(p: kbuf, at: number, count: number, v: number): void {
-  for (let i = 0; i < count; i++) set_byte_at(p, at + i, (v >>> (8 * i)) & 0xff);
-}
-/** memcpy() of the first bytes from memory over those of an __le32. */
-function copy_first(val: config_value, p: kbuf, at: number, count: number): void {
+/** What memcpy() of the first `count` bytes of an __le32 over those of another one gives. */
+function first_bytes(of: number, over: number, count: number): number {
   const mask = 0xffffffff >>> (32 - 8 * count);
-  val.value = ((val.value & ~mask) | le_at(p, at, count)) >>> 0;
+  return ((over & ~mask) | of) >>> 0;
 }
 
 function* vfio_user_config_read(pdev: pci_dev, offset: number, val: config_value, count: number): Sleeps<number> {
@@ -390,7 +380,7 @@ function* vfio_default_config_read(
   offset: number,
   val: config_value,
 ): Sleeps<number> {
-  copy_first(val, vdev.vconfig!, pos, count);
+  val.value = first_bytes(le_at(vdev.vconfig!, pos, count), val.value, count);
 
   const virt = le_at(perm.virt!, offset, count);
 
@@ -459,12 +449,15 @@ function* vfio_direct_config_read(
   const ret = yield* vfio_user_config_read(vdev.pdev!, pos, val, count);
   if (ret) return ret;
 
+  // How much of it is the copy's
+  let n = 0;
   if (pos >= PCI_CFG_SPACE_SIZE) {
-    if (offset < 4) copy_first(val, vdev.vconfig!, pos, count);
+    if (offset < 4) n = count;
   } else if (pos >= PCI_STD_HEADER_SIZEOF) {
-    if (offset === PCI_CAP_LIST_ID && count > 1) copy_first(val, vdev.vconfig!, pos, Math.min(PCI_CAP_FLAGS, count));
-    else if (offset === PCI_CAP_LIST_NEXT) copy_first(val, vdev.vconfig!, pos, 1);
+    if (offset === PCI_CAP_LIST_ID && count > 1) n = Math.min(PCI_CAP_FLAGS, count);
+    else if (offset === PCI_CAP_LIST_NEXT) n = 1;
   }
+  if (n) val.value = first_bytes(le_at(vdev.vconfig!, pos, n), val.value, n);
 
   return count;
 }
@@ -519,7 +512,7 @@ function vfio_virt_config_read(
   _offset: number,
   val: config_value,
 ): number {
-  copy_first(val, vdev.vconfig!, pos, count);
+  val.value = first_bytes(le_at(vdev.vconfig!, pos, count), val.value, count);
   return count;
 }
 
@@ -625,8 +618,7 @@ function vfio_generate_bar_flags(pdev: pci_dev, bar: number): number {
 function vfio_bar_fixup(vdev: vfio_pci_core_device): void {
   const pdev = vdev.pdev!;
   const vconfig = vdev.vconfig!;
-  const keep = (at: number, mask: bigint): void =>
-    set_le_at(vconfig, at, 4, le_at(vconfig, at, 4) & Number(BigInt.asUintN(32, mask)));
+  const u32 = (of: bigint): number => Number(BigInt.asUintN(32, of));
   let mask: bigint;
 
   if (!vdev.bardirty) return;
@@ -643,12 +635,12 @@ function vfio_bar_fixup(vdev: vfio_pci_core_device): void {
 
     mask = ~(pci_resource_len(pdev, bar) - 1n);
 
-    keep(vbar, mask);
+    set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) & u32(mask));
     set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) | vfio_generate_bar_flags(pdev, bar));
 
     if (le_at(vconfig, vbar, 4) & PCI_BASE_ADDRESS_MEM_TYPE_64) {
       vbar += 4;
-      keep(vbar, mask >> 32n);
+      set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) & u32(mask >> 32n));
       i++;
     }
   }
@@ -659,11 +651,11 @@ function vfio_bar_fixup(vdev: vfio_pci_core_device): void {
   if (pci_resource_start(pdev, PCI_ROM_RESOURCE)) {
     mask = ~(pci_resource_len(pdev, PCI_ROM_RESOURCE) - 1n);
     mask |= BigInt(PCI_ROM_ADDRESS_ENABLE);
-    keep(vbar, mask);
+    set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) & u32(mask));
   } else if (pdev.resource.at(PCI_ROM_RESOURCE).flags & IORESOURCE_ROM_SHADOW) {
     mask = ~(0x20000n - 1n);
     mask |= BigInt(PCI_ROM_ADDRESS_ENABLE);
-    keep(vbar, mask);
+    set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) & u32(mask));
   } else set_le_at(vconfig, vbar, 4, 0);
 
   vdev.bardirty = false;
@@ -714,7 +706,7 @@ function* vfio_basic_config_write(
   val: number,
 ): Sleeps<number> {
   const pdev = vdev.pdev!;
-  const virt_cmd = (): number => le_at(vdev.vconfig!, PCI_COMMAND, 2);
+  const vconfig = vdev.vconfig!;
   let new_cmd = 0;
 
   if (offset === PCI_COMMAND) {
@@ -726,11 +718,11 @@ function* vfio_basic_config_write(
     new_cmd = val & 0xffff;
 
     const phys_io = (phys_cmd.value & PCI_COMMAND_IO) !== 0;
-    const virt_io = (virt_cmd() & PCI_COMMAND_IO) !== 0;
+    const virt_io = (le_at(vconfig, PCI_COMMAND, 2) & PCI_COMMAND_IO) !== 0;
     const new_io = (new_cmd & PCI_COMMAND_IO) !== 0;
 
     const phys_mem = (phys_cmd.value & PCI_COMMAND_MEMORY) !== 0;
-    const virt_mem = (virt_cmd() & PCI_COMMAND_MEMORY) !== 0;
+    const virt_mem = (le_at(vconfig, PCI_COMMAND, 2) & PCI_COMMAND_MEMORY) !== 0;
     const new_mem = (new_cmd & PCI_COMMAND_MEMORY) !== 0;
 
     if (!new_mem) yield* vfio_pci_zap_and_down_write_memory_lock(vdev);
@@ -755,13 +747,13 @@ function* vfio_basic_config_write(
   if (offset === PCI_COMMAND) {
     const mask = PCI_COMMAND_MEMORY | PCI_COMMAND_IO;
 
-    set_le_at(vdev.vconfig!, PCI_COMMAND, 2, (virt_cmd() & ~mask) | (new_cmd & mask));
+    set_le_at(vconfig, PCI_COMMAND, 2, (le_at(vconfig, PCI_COMMAND, 2) & ~mask) | (new_cmd & mask));
 
     up_write(vdev.memory_lock);
   }
 
   if (offset >= PCI_COMMAND && offset <= PCI_COMMAND + 1) {
-    const virt_intx_disable = (virt_cmd() & PCI_COMMAND_INTX_DISABLE) !== 0;
+    const virt_intx_disable = (le_at(vconfig, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE) !== 0;
 
     if (virt_intx_disable && !vdev.virq_disabled) {
       vdev.virq_disabled = true;
@@ -927,18 +919,17 @@ function* vfio_exp_config_write(
   val: number,
 ): Sleeps<number> {
   const vconfig = vdev.vconfig!;
-  const at = pos - offset + PCI_EXP_DEVCTL;
-  const ctrl = (): number => le_at(vconfig, at, 2);
-  let readrq = ctrl() & PCI_EXP_DEVCTL_READRQ;
+  const ctrl = pos - offset + PCI_EXP_DEVCTL;
+  let readrq = le_at(vconfig, ctrl, 2) & PCI_EXP_DEVCTL_READRQ;
 
   count = yield* vfio_default_config_write(vdev, pos, count, perm, offset, val);
   if (count < 0) return count;
 
   // A reset, by FLR or not, if the device has FLR; the bit itself is never seen as set.
-  if (ctrl() & PCI_EXP_DEVCTL_BCR_FLR) {
+  if (le_at(vconfig, ctrl, 2) & PCI_EXP_DEVCTL_BCR_FLR) {
     const cap = { value: 0 };
 
-    set_le_at(vconfig, at, 2, ctrl() & ~PCI_EXP_DEVCTL_BCR_FLR);
+    set_le_at(vconfig, ctrl, 2, le_at(vconfig, ctrl, 2) & ~PCI_EXP_DEVCTL_BCR_FLR);
 
     const ret = yield* pci_user_read_config_dword(vdev.pdev!, pos - offset + PCI_EXP_DEVCAP, cap);
 
@@ -950,8 +941,8 @@ function* vfio_exp_config_write(
   }
 
   // What the device asks for at once may change, but need not be less than a packet takes, of which the host knows best.
-  if (readrq !== (ctrl() & PCI_EXP_DEVCTL_READRQ)) {
-    readrq = 128 << ((ctrl() & PCI_EXP_DEVCTL_READRQ) >> 12);
+  if (readrq !== (le_at(vconfig, ctrl, 2) & PCI_EXP_DEVCTL_READRQ)) {
+    readrq = 128 << ((le_at(vconfig, ctrl, 2) & PCI_EXP_DEVCTL_READRQ) >> 12);
     readrq = Math.max(readrq, pcie_get_mps(vdev.pdev!));
 
     pcie_set_readrq(vdev.pdev!, readrq);
@@ -1377,7 +1368,7 @@ function vfio_update_pm_vconfig_bytes(vdev: vfio_pci_core_device, offset: number
 
 function vfio_fill_vconfig_bytes(vdev: vfio_pci_core_device, offset: number, size: number): number {
   const pdev = vdev.pdev!;
-  const v = vdev.vconfig!.$view;
+  const vconfig = vdev.vconfig!;
   const val = { value: 0 };
   let ret = 0;
 
@@ -1388,16 +1379,16 @@ function vfio_fill_vconfig_bytes(vdev: vfio_pci_core_device, offset: number, siz
     if (size >= 4 && !(offset % 4)) {
       ret = pci_read_config_dword(pdev, offset, val);
       if (ret) return ret;
-      v.setUint32(offset, val.value, true);
+      set_le_at(vconfig, offset, 4, val.value);
       filled = 4;
     } else if (size >= 2 && !(offset % 2)) {
       ret = pci_read_config_word(pdev, offset, val);
       if (ret) return ret;
-      v.setUint16(offset, val.value, true);
+      set_le_at(vconfig, offset, 2, val.value);
       filled = 2;
     } else {
       ret = pci_read_config_byte(pdev, offset, val);
-      v.setUint8(offset, val.value);
+      set_byte_at(vconfig, offset, val.value);
       if (ret) return ret;
       filled = 1;
     }
@@ -1458,7 +1449,7 @@ function vfio_cap_init(vdev: vfio_pci_core_device): number {
     }
 
     for (let i = 0; i < len; i++) {
-      const was = map.$view.getUint8(pos + i);
+      const was = byte_at(map, pos + i);
       if (was === PCI_CAP_ID_INVALID) continue;
 
       pci_warn(
@@ -1471,7 +1462,7 @@ function vfio_cap_init(vdev: vfio_pci_core_device): number {
       );
     }
 
-    memset(bytes_at(map, pos, len), cap.value, len);
+    memset(bytes_at(map, pos), cap.value, len);
     ret = vfio_fill_vconfig_bytes(vdev, pos, len);
     if (ret) return ret;
 
@@ -1534,7 +1525,7 @@ function vfio_ecap_init(vdev: vfio_pci_core_device): number {
     }
 
     for (let i = 0; i < len; i++) {
-      const was = map.$view.getUint8(epos + i);
+      const was = byte_at(map, epos + i);
       if (was === PCI_CAP_ID_INVALID) continue;
 
       pci_warn(
@@ -1547,7 +1538,7 @@ function vfio_ecap_init(vdev: vfio_pci_core_device): number {
       );
     }
 
-    memset(bytes_at(map, epos, len), ecap, len);
+    memset(bytes_at(map, epos), ecap, len);
     ret = vfio_fill_vconfig_bytes(vdev, epos, len);
     if (ret) return ret;
 

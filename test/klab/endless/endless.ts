@@ -26,6 +26,6 @@ export const scenarios: readonly Scenario[] = [
   }),
   ofProcess("hoards", function* (u) {
     yield* u.getpid();
-    for (const all: number[][] = []; ;) all.push(new Array<number>(1000).fill(1));
+    for (const all: number[][] = []; ;) all.push(new Array<number>(1_000_000).fill(1));
   }),
 ];

@@ -47,54 +47,48 @@ function listed<T>(lists: Map<string, T[]>, name: string): T[] {
   return list;
 }
 
-/** The function of a driver that hears of a failure first; null if it is none of a module. */
-function driverOf(label: string): string | null {
-  return /(\S+ \[\w+\])/.exec(label)?.[1] ?? null;
+/**
+ * The call that fails as a driver sees it: the driver's function and what it called, `device_add < f [m]`; null if no module is
+ * in the way.
+ */
+function callOf(label: string): string | null {
+  const frames = label.slice(label.indexOf(" in ") + 4).split(" < ");
+  const at = frames.findIndex((frame) => frame.endsWith("]"));
+  return at < 0 ? null : frames.slice(Math.max(0, at - 1), at + 1).join(" < ");
 }
 
 /** Every answer but the quiet one, to every question about what may fail or happen, one at a time. */
 interface Singles {
-  /** In drivers, which are modules: a function of a driver in turn, and each place in it once. */
+  /** In drivers, which are modules: a call in turn, and each place in it once. */
   readonly drivers: readonly Single[];
   /** What happens: each thing in turn, and of each one moment after the other. */
   readonly events: readonly Single[];
-  /** Places in drivers once more in the longest scenario: what a failure leaves behind may show only when all is done once more. */
-  readonly longest: readonly Single[];
-  /** In the core, which has been tried for longer, and the second of a kind. */
+  /** In the core, which has been tried for longer, and what has been tried elsewhere. */
   readonly later: readonly Single[];
 }
 function singles(quiets: readonly Quiet[]): Singles {
   const seen = new Set<string>();
   const drivers = new Map<string, Single[]>();
   const events = new Map<string, Single[]>();
-  const [longest, core, again]: [Single[], Single[], Single[]] = [[], [], []];
-  const most = Math.max(...quiets.map((q) => q.questions.length));
-  for (const [scenario, { questions }] of quiets.entries()) {
-    const before = new Set(seen);
-    const tried = new Set<string>();
+  const [core, again]: [Single[], Single[]] = [[], []];
+  // What a failure leaves behind may show only when all is done once more, as it is in the longest scenario.
+  const longestFirst = [...quiets.entries()].sort(([, a], [, b]) => b.questions.length - a.questions.length);
+  for (const [scenario, { questions }] of longestFirst)
     for (const { at, kind, labels } of questions) {
-      if (kind !== "fault") {
-        for (const [i, what] of labels.entries()) listed(events, what).push({ scenario, at, choice: i + 1 });
-        continue;
-      }
+      if (kind !== "fault") continue;
       const [label = ""] = labels;
       const one = { scenario, at, choice: 1 };
-      const driver = driverOf(label);
-      // In a driver the second of its kind may be another variable; elsewhere it is the same helper once more.
-      if (driver !== null && !before.has(label)) listed(drivers, driver).push(one);
-      else if (driver === null && !seen.has(label)) core.push(one);
-      else if (driver !== null && questions.length === most && !tried.has(label)) longest.push(one);
-      else again.push(one);
-      tried.add(label);
+      const call = callOf(label);
+      if (seen.has(label)) again.push(one);
+      else if (call === null) core.push(one);
+      else listed(drivers, call).push(one);
       seen.add(label);
     }
-  }
-  return {
-    drivers: inTurn([...drivers.values()]),
-    events: inTurn([...events.values()]),
-    longest,
-    later: [...core, ...again],
-  };
+  for (const [scenario, { questions }] of quiets.entries())
+    for (const { at, kind, labels } of questions)
+      if (kind !== "fault")
+        for (const [i, what] of labels.entries()) listed(events, what).push({ scenario, at, choice: i + 1 });
+  return { drivers: inTurn([...drivers.values()]), events: inTurn([...events.values()]), later: [...core, ...again] };
 }
 
 /**
@@ -128,29 +122,22 @@ export function* tries(scenarios: number, quiets: readonly Quiet[], seed: number
     };
   };
   const single = ({ scenario, at, choice }: Single): Try => replay(scenario, QUIET_MODE, [{ at, choice }]);
-  const { drivers, events, longest, later } = singles(quiets);
+  const { drivers, events, later } = singles(quiets);
 
-  let [walked, again] = [0, 0];
-  function* races(): Generator<Try, never> {
-    for (let scenario = 0; scenario < scenarios; scenario++) yield replay(scenario, { faults: 0, kcsan: true }, []);
-    for (;;) yield walk(true, walked++ % scenarios);
-  }
+  let walked = 0;
   function* others(): Generator<Try, never> {
     // Looking for data races takes three times as long, so what does without comes first.
     for (let i = 0; i < EARLY * scenarios; i++) yield walk(false, i % scenarios);
-    const race = races();
-    for (;;) {
-      const one = longest[again++];
-      if (one) yield single(one);
-      yield race.next().value;
-    }
+    for (let scenario = 0; scenario < scenarios; scenario++) yield replay(scenario, { faults: 0, kcsan: true }, []);
+    for (;;) yield walk(walked % 2 === 0, walked++ % scenarios);
   }
   const more = others();
   for (let [d, e] = [0, 0]; d < drivers.length || e < events.length;) {
     for (const one of [drivers[d++], events[e++], events[e++]]) if (one) yield single(one);
-    yield more.next().value;
+    // Of what may take more than one thing at a time, a few; the rest comes with what is left.
+    if (d % 2 === 0) yield more.next().value;
   }
-  for (const one of [...longest.slice(again), ...later]) {
+  for (const one of later) {
     yield single(one);
     // What takes two things at once is not to wait until every single one has been tried.
     yield walk(walked % 4 === 3, walked++ % scenarios);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** klab bugs: every fault of a catalogue, looked for in every state with the general scenarios alone. */
-import { availableParallelism } from "node:os";
 import { canaryNames } from "../states/canaries.ts";
 import { type Explained, expectedIn, readCatalogue } from "../bugs/catalogue.ts";
 import { type FoundRecord, generalScenarios, huntState } from "../bugs/hunt.ts";
@@ -9,6 +8,7 @@ import { threads } from "../explore/crew.ts";
 import { sourceOf } from "../explore/token.ts";
 import { INTERRUPTED, interruptible } from "../interrupt.ts";
 import type { Shell } from "../main.ts";
+import { numberOf, workersOf } from "../options.ts";
 import { type State, state as stateOf, statesOf } from "../states/index.ts";
 import { table, type Terminal } from "../terminal.ts";
 
@@ -54,13 +54,6 @@ interface Other {
   readonly places: readonly string[];
   readonly states: readonly string[];
   readonly token: string;
-}
-
-function number(name: string, text: string | undefined, fallback: number, least: number): number {
-  if (text === undefined) return fallback;
-  const n = /^\d{1,9}$/.test(text) ? Number(text) : -1;
-  if (n < least) throw new InputError(`--${name} ${JSON.stringify(text)} is not a number from ${least} on`);
-  return n;
 }
 
 /** The smaller of two runs that show the same: the one that was found first keeps its time. */
@@ -176,10 +169,10 @@ async function statesOfName(name: string): Promise<State[]> {
 }
 
 async function work(terminal: Terminal, name: string, options: Options): Promise<number> {
-  const seconds = options.time === undefined ? null : number("time", options.time, 0, 1);
-  const executions = number("executions", options.executions, seconds === null ? EXECUTIONS : 1_000_000, 1);
-  const seed = number("seed", options.seed, 1, 0);
-  const workers = number("workers", options.workers, availableParallelism(), 1);
+  const seconds = options.time === undefined ? null : numberOf("time", options.time, 0, 1);
+  const executions = numberOf("executions", options.executions, seconds === null ? EXECUTIONS : 1_000_000, 1);
+  const seed = numberOf("seed", options.seed, 1, 0);
+  const workers = workersOf(options.workers);
   const catalogueName = name === CANARIES ? "canaries.json" : "faults.json";
   const catalogue = readCatalogue(catalogueName);
   const explained = readCatalogue("findings.json");

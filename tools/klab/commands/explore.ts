@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** klab explore: looking for a schedule that makes a checker speak. */
-import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { threads } from "../explore/crew.ts";
 import { type Choice, MAX_STEPS } from "../explore/execution.ts";
@@ -10,6 +9,7 @@ import { sourceOf, writeToken } from "../explore/token.ts";
 import { InputError, suggestion } from "../errors.ts";
 import { INTERRUPTED, interruptible } from "../interrupt.ts";
 import type { Shell } from "../main.ts";
+import { numberOf, workersOf } from "../options.ts";
 import { scenarioOf } from "../scenario.ts";
 import { state as stateOf } from "../states/index.ts";
 import type { Terminal } from "../terminal.ts";
@@ -26,13 +26,6 @@ interface Options {
   readonly seed?: string;
   readonly kcsan?: boolean;
   readonly json?: boolean;
-}
-
-function number(name: string, text: string | undefined, fallback: number, least: number): number {
-  if (text === undefined) return fallback;
-  const n = /^\d{1,9}$/.test(text) ? Number(text) : -1;
-  if (n < least) throw new InputError(`--${name} ${JSON.stringify(text)} is not a number from ${least} on`);
-  return n;
 }
 
 function strategyOf(text: string): Strategy {
@@ -53,7 +46,7 @@ function shardOf(text: string | undefined): { index: number; of: number } | unde
 
 /** `all`: no bound. */
 function preemptionsOf(text: string | undefined): number | null {
-  return text === "all" ? null : number("preemptions", text, 3, 0);
+  return text === "all" ? null : numberOf("preemptions", text, 3, 0);
 }
 
 function plural(n: number, one: string, more = `${one}s`): string {
@@ -63,12 +56,10 @@ function percent(share: number): string {
   return share < 0.01 ? "less than 1 %" : `${Math.floor(share * 100)} %`;
 }
 
-const WHY: Readonly<Record<ExploreResult["why"], string>> = {
-  done: "",
-  executions: "",
-  time: ", the time being up",
-  stopped: " by hand",
-};
+function whyOf({ why, seconds, loading }: ExploreResult): string {
+  if (why === "time") return ` after ${Math.round(seconds - loading)} s`;
+  return why === "stopped" ? " by hand" : "";
+}
 
 /** The last word: what was proved, and what was not. @part: of a fleet */
 function lastWord(r: ExploreResult, preemptions: number | null, part: string): string {
@@ -76,12 +67,13 @@ function lastWord(r: ExploreResult, preemptions: number | null, part: string): s
   const count = `${part}${plural(r.executions, "execution")}, ${found}`;
   if (r.why === "done") {
     if (r.complete) return `complete ${r.bound === null ? "for every schedule" : `at bound ${r.bound}`}: ${count}`;
-    return `nothing is left to try, but ${plural(r.cut, "execution was", "executions were")} cut at the limit of ${MAX_STEPS} steps: ${count}`;
+    return `nothing is left to try, but ${plural(r.cut, "execution was", "executions were")} cut at a limit: ${count}`;
   }
   const within = preemptions === null ? "of all schedules" : `of bound ${preemptions}`;
   const estimate = r.covered === null ? "" : `, estimated ${percent(r.covered)} ${within} covered`;
   const proved = r.bound === null ? "nothing proved" : `complete at bound ${r.bound}`;
-  return `stopped${WHY[r.why]}: ${count}${estimate}; ${proved}`;
+  const cut = r.cut === 0 ? "" : `, ${r.cut} of them cut at a limit`;
+  return `stopped${whyOf(r)}: ${count}${cut}${estimate}; ${proved}`;
 }
 
 async function work(terminal: Terminal, id: string, options: Options): Promise<number> {
@@ -89,13 +81,13 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
   const preemptions = preemptionsOf(options.preemptions);
   if (options.preemptions !== undefined && strategy !== "dpor")
     throw new InputError(`--preemptions is for --strategy dpor; ${strategy} has no bound`);
-  const faults = number("faults", options.faults, 0, 0);
-  const seconds = options.time === undefined ? undefined : number("time", options.time, 0, 1);
+  const faults = numberOf("faults", options.faults, 0, 0);
+  const seconds = options.time === undefined ? undefined : numberOf("time", options.time, 0, 1);
   // Something has to be the end of it.
   const unlimited = strategy === "dpor" || seconds !== undefined ? undefined : 100;
-  const executions = options.executions === undefined ? unlimited : number("executions", options.executions, 0, 1);
-  const seed = number("seed", options.seed, 1, 0);
-  const workers = number("workers", options.workers, availableParallelism(), 1);
+  const executions = options.executions === undefined ? unlimited : numberOf("executions", options.executions, 0, 1);
+  const seed = numberOf("seed", options.seed, 1, 0);
+  const workers = workersOf(options.workers);
   const shard = shardOf(options.shard);
   const kcsan = options.kcsan !== false;
   if (options.state === undefined)
@@ -114,7 +106,8 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
   const progress = terminal.progress(executions ?? Infinity);
   const show = ({ finding, decisions, size, executions: n }: Found): void => {
     progress.end();
-    terminal.line(terminal.style("red", finding.title));
+    // What is said of an end is one line.
+    terminal.line(terminal.style("red", finding.checker === "end" ? finding.text : finding.title));
     const others = size.decisions - size.switches - size.faults;
     const more = others > 0 ? `, ${plural(others, "other decision")}` : "";
     terminal.line(
@@ -134,9 +127,9 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
         seconds,
         stop,
         onFound: show,
-        onStep: (n, found, covered) => {
+        onStep: (_n, found, covered) => {
           const estimate = covered === null ? "" : `, about ${percent(covered)} covered`;
-          progress.step(`${plural(n, "execution")}, ${found} found${estimate}`);
+          progress.step(`executions, ${found} found${estimate}`);
         },
       });
     } finally {

@@ -3,7 +3,7 @@
 import { replay_schedule } from "../../../kernel/explore/replay.ts";
 import { shows, stoppedBefore } from "../bisect.ts";
 import { InputError } from "../errors.ts";
-import { MAX_STEPS } from "../explore/execution.ts";
+import { MAX_STEPS, thrownOut } from "../explore/execution.ts";
 import { readToken, sourceOf, type Token } from "../explore/token.ts";
 import { story } from "../explore/story.ts";
 import { plain } from "../json.ts";
@@ -12,6 +12,7 @@ import {
   findings,
   type LogLine,
   type Outcome,
+  type RunnableKernel,
   type RunResult,
   runScenario,
   type Scenario,
@@ -23,11 +24,13 @@ import { lineOf } from "../states/lines.ts";
 import { loadState } from "../states/load.ts";
 import type { Terminal } from "../terminal.ts";
 
-const ENDS: Readonly<Record<Outcome, string>> = {
+type End = Outcome | "threw";
+const ENDS: Readonly<Record<End, string>> = {
   done: "everybody finished",
   oops: "the machine stopped with an oops",
   deadlock: "nobody could go on",
   endless: "it did not come to an end",
+  threw: "the scenario, or the kernel under it, threw what nobody caught",
 };
 
 function stamp(ns: number): string {
@@ -37,7 +40,7 @@ const logLine = ({ ns, text }: LogLine): string => `${stamp(ns)} ${text}`;
 const eventLine = ({ ns, comm, pid, name, text }: TraceEvent): string =>
   `${stamp(ns)} ${`${comm}-${pid}`.padStart(16)}: ${name}: ${text}`;
 
-function print(terminal: Terminal, result: RunResult, trace: boolean, told: readonly string[] | null): void {
+function print(terminal: Terminal, end: End, result: RunResult, trace: boolean, told: readonly string[] | null): void {
   terminal.line(terminal.style("bold", "Kernel log"));
   for (const line of result.log) terminal.line(logLine(line));
   if (told) {
@@ -54,7 +57,7 @@ function print(terminal: Terminal, result: RunResult, trace: boolean, told: read
   const found = findings(result);
   for (const title of found) terminal.line(terminal.style("red", title));
   terminal.line(
-    `${ENDS[result.outcome]}; ${found.length === 0 ? "nothing found" : `${result.reports.length} report${result.reports.length === 1 ? "" : "s"}`}`,
+    `${ENDS[end]}; ${found.length === 0 ? "nothing found" : `${result.reports.length} report${result.reports.length === 1 ? "" : "s"}`}`,
   );
 }
 
@@ -87,27 +90,35 @@ export async function runAndShow(
   if (changed) terminal.note("the source has changed since the token was made; this may be another run");
   const schedule = token && new replay_schedule(token.decisions);
   const trace = show.trace || terminal.json;
-  const result = runScenario(kernel, scenario, {
-    state: state.name,
-    trace,
-    schedule,
-    faults: token?.mode.faults ?? 0,
-    outside: token?.mode.outside === true,
-    kcsan: show.kcsan === true || token?.mode.kcsan === true,
-    ...(token && { maxSteps: MAX_STEPS }),
-  });
+  let end: End;
+  let result: RunResult;
+  try {
+    result = runScenario(kernel, scenario, {
+      state: state.name,
+      trace,
+      schedule,
+      faults: token?.mode.faults ?? 0,
+      outside: token?.mode.outside === true,
+      kcsan: show.kcsan === true || token?.mode.kcsan === true,
+      ...(token && { maxSteps: MAX_STEPS }),
+    });
+    end = result.outcome;
+  } catch (error) {
+    end = "threw";
+    result = { ...thrownOut<RunnableKernel>(kernel, error), outcome: "done" };
+  }
   const diverged = schedule !== undefined && (schedule.diverged || unasked(schedule.asked, token));
   if (diverged) terminal.note("a decision of the token did not fit: this is not the run that it was made from");
   const told =
     token && show.columns === true && show.trace && !terminal.json
       ? story({ kernel, scenario, state: state.name, mode: token.mode, decisions: token.decisions }, terminal.width)
       : null;
-  print(terminal, result, trace, told);
-  const { outcome, reports, log, events, results } = result;
+  print(terminal, end, result, trace, told);
+  const { reports, log, events, results } = result;
   terminal.document({
     scenario: scenario.id,
     state: state.name,
-    outcome,
+    outcome: end,
     reports,
     log,
     events: plain(events),

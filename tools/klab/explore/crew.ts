@@ -101,6 +101,8 @@ export class Member<K extends RunnableKernel> {
 export interface Crew {
   /** How many things it can usefully be given at a time. */
   readonly width: number;
+  /** Somebody has loaded what was asked for first. */
+  readonly loaded: Promise<void>;
   /** @throws Lost if whoever did it came to nothing, InputError if it cannot be done */
   do<T extends Task>(task: T): Promise<Result<T>>;
   /** Also of what is under way, which does not end then. */
@@ -109,9 +111,12 @@ export interface Crew {
 
 /** This thread alone. It listens to the host in between. */
 export function alone<K extends RunnableKernel>(find: Find<K>): Crew {
-  const member = new Member(find);
+  let begun = (): void => {};
+  const loaded = new Promise<void>((done) => (begun = done));
+  const member = new Member(find, begun);
   return {
     width: 1,
+    loaded,
     do: async (task) => {
       await new Promise((next) => setImmediate(next));
       return member.do(task);
@@ -163,13 +168,17 @@ class Thread {
   readonly #start: ThreadStart;
   readonly #limits: ThreadLimits;
   readonly #flight = new FlightRecorder();
+  readonly #begun: () => void;
   #asked: Asked[] = [];
   #worker: Worker;
   #patience: NodeJS.Timeout | undefined;
   #closed = false;
+  /** It ended while nothing was asked of it; another one is for when something is, or there would be no end of them. */
+  #gone = false;
 
-  constructor(limits: ThreadLimits, scenarios: string | undefined) {
+  constructor(limits: ThreadLimits, scenarios: string | undefined, begun: () => void) {
     this.#limits = limits;
+    this.#begun = begun;
     this.#start = { flight: this.#flight.memory, scenarios };
     this.#worker = this.#begin();
   }
@@ -177,6 +186,7 @@ class Thread {
     return AHEAD - this.#asked.length;
   }
   ask(asked: Asked): void {
+    if (this.#gone) this.#worker = this.#begin();
     this.#asked.push(asked);
     this.#worker.postMessage(asked.task);
     if (this.#asked.length === 1) this.#wait(LOADING);
@@ -188,6 +198,7 @@ class Thread {
   }
 
   #begin(): Worker {
+    this.#gone = false;
     const { megabytes } = this.#limits;
     const worker = new Worker(new URL("./thread.mjs", import.meta.url), {
       workerData: this.#start,
@@ -195,7 +206,10 @@ class Thread {
     });
     worker.on("message", (answer: Answer) => {
       if (worker !== this.#worker) return;
-      if ("begun" in answer) return this.#wait(1);
+      if ("begun" in answer) {
+        this.#begun();
+        return this.#wait(1);
+      }
       const asked = this.#asked.shift();
       this.#wait(LOADING);
       if ("done" in answer) asked?.done(answer.done as never);
@@ -221,7 +235,7 @@ class Thread {
     if (this.#closed || worker !== this.#worker) return;
     const [over, ...rest] = this.#asked;
     const decisions = this.#flight.choices;
-    // Nothing was asked of it: there would be no end of such threads.
+    this.#gone = !over;
     if (!over) return;
     this.#flight.restart();
     this.#worker = this.#begin();
@@ -235,9 +249,12 @@ class Thread {
 
 /** Threads, each with kernels of its own. @scenarios: another folder of them, for tests */
 export function threads(n: number, limits: ThreadLimits = THREAD_LIMITS, scenarios?: string): Crew {
-  const all = Array.from({ length: n }, () => new Thread(limits, scenarios));
+  let begun = (): void => {};
+  const loaded = new Promise<void>((done) => (begun = done));
+  const all = Array.from({ length: n }, () => new Thread(limits, scenarios, begun));
   return {
     width: n * AHEAD,
+    loaded,
     do: (task) =>
       new Promise((done, failed) => {
         // Whoever has least to do.

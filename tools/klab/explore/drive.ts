@@ -37,7 +37,7 @@ export type Why = "done" | "executions" | "time" | "stopped";
 export interface DriveOptions {
   /** Executions at most, not counted those that make findings small. */
   readonly executions?: number | undefined;
-  /** Seconds of the host at most. */
+  /** Seconds of the host at most, from when everything is loaded. */
   readonly seconds?: number | undefined;
   readonly stop?: AbortSignal | undefined;
   /** What is found is made small before anything else is tried, and not at the end. */
@@ -56,6 +56,8 @@ export interface Driven {
   /** Executions that were cut at a limit. */
   readonly cut: number;
   readonly seconds: number;
+  /** Seconds of these that went by until everything was loaded. */
+  readonly loading: number;
   readonly why: Why;
   /** In the order in which they were found. */
   readonly findings: readonly Found[];
@@ -120,6 +122,7 @@ class Drive {
   #runs = 0;
   #cut = 0;
   #underWay = 0;
+  #loading: number | null = null;
   #why: Why = "done";
   #failure: { error: unknown } | null = null;
   #wake = (): void => {};
@@ -131,6 +134,7 @@ class Drive {
     const nameOf = (finding: Finding): string => search.nameOf(finding);
     this.#known = new Ledger(nameOf);
     this.#kept = new Ledger(nameOf);
+    void crew.loaded.then(() => (this.#loading = this.#seconds));
   }
   get #seconds(): number {
     return (performance.now() - this.#start) / 1000;
@@ -169,6 +173,7 @@ class Drive {
       runs: this.#runs,
       cut: this.#cut,
       seconds: this.#seconds,
+      loading: this.#loading ?? 0,
       why: this.#why,
       findings: this.#findings,
     };
@@ -177,7 +182,7 @@ class Drive {
   #limit(): Why | null {
     const { stop, seconds = Infinity, executions = Infinity } = this.#options;
     if (stop?.aborted) return "stopped";
-    if (this.#seconds > seconds) return "time";
+    if (this.#loading !== null && this.#seconds - this.#loading > seconds) return "time";
     return this.#given >= executions ? "executions" : null;
   }
   /** Hands out the next thing. @return whether there was one */

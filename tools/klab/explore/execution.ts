@@ -3,7 +3,14 @@
 import type { decision } from "../../../kernel/explore/replay.ts";
 import type { decision_kind, schedule, step_watcher } from "../../../kernel/sched/decide.ts";
 import { ROOT } from "../paths.ts";
-import { type Outcome, type Report, type RunnableKernel, runScenario, type ScenarioFor } from "../scenario.ts";
+import {
+  type Outcome,
+  type Report,
+  type RunnableKernel,
+  type RunResult,
+  runScenario,
+  type ScenarioFor,
+} from "../scenario.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 import type { FlightRecorder } from "./flight.ts";
 import type { Mode } from "./token.ts";
@@ -104,8 +111,21 @@ class Recorder implements schedule {
 function isCut(error: unknown): boolean {
   return error instanceof Error && error.name === "run_cut";
 }
+/** What a run had come to when something was thrown out of it. */
+export function thrownOut<K extends RunnableKernel>(kernel: K, error: unknown): Omit<RunResult, "outcome"> {
+  // What was found up to there is found.
+  const found = kernel.found().map(({ checker, title, text }) => ({ checker, title, text }));
+  return {
+    reports: isCut(error) ? found : [...found, thrown(error)],
+    log: kernel.log().map(({ level, ns, text }) => ({ level, ns, text })),
+    events: [],
+    results: {},
+    processes: [],
+    injected: (kernel.fault_injections?.() ?? []).map(({ what, place, stack }) => ({ what, place, stack })),
+  };
+}
 /** With the stack as far as it is the scenario's and the kernel's: whoever runs it is no part of what is found. */
-export function thrown(error: unknown): Report {
+function thrown(error: unknown): Report {
   if (!(error instanceof Error)) return { checker: "throws", title: String(error), text: String(error) };
   const lines = (error.stack ?? error.message).replaceAll("file://", "").replaceAll(`${ROOT}/`, "").split("\n");
   const ours = lines.findIndex((line) => /^ +at .*\btools\/klab\//.test(line));
@@ -142,17 +162,10 @@ export function execute<K extends RunnableKernel>(subject: Subject<K>, inner: sc
       ...(kcsanStacksOf && { kcsanStacksOf }),
     });
     end = result.outcome;
-    reports = findingsOf(result);
+    reports = findingsOf(result, `cut after ${maxSteps} steps, or ten times as many things done in them`);
   } catch (error) {
     end = isCut(error) ? "cut" : "threw";
-    // What was found up to there is found.
-    const found = kernel.found().map(({ checker, title, text }) => ({ checker, title, text }));
-    reports = findingsOf({
-      outcome: "done",
-      reports: end === "threw" ? [...found, thrown(error)] : found,
-      log: [],
-      injected: (kernel.fault_injections?.() ?? []).map(({ what, place, stack }) => ({ what, place, stack })),
-    });
+    reports = findingsOf({ ...thrownOut(kernel, error), outcome: "done", log: [] });
   }
   return {
     end,

@@ -82,7 +82,7 @@ export async function exploreWith(crew: Crew, of: SubjectName, options: ExploreO
     complete: exhausted && driven.cut === 0,
     bound: bound === Infinity ? null : bound,
     covered: exhausted ? 1 : covered,
-    perSecond: Math.round((driven.runs / driven.seconds) * 10) / 10,
+    perSecond: Math.round((driven.runs / (driven.seconds - driven.loading)) * 10) / 10,
   };
 }
 

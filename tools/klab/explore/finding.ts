@@ -68,7 +68,7 @@ function parts(report: Report): { object: string; places: readonly [string, stri
   }
 }
 
-/** The end of a run, when nothing was said of it. */
+/** The end of a run, when nothing else was said of it. */
 export function findingOfEnd(title: string): Finding {
   return { checker: "end", title, text: title, object: "", places: ["", ""], injected: [] };
 }
@@ -76,17 +76,16 @@ export function findingOfEnd(title: string): Finding {
 /** What only the log tells: a module that does not link. */
 const UNLINKED = /^\S+: Unknown symbol \S+ \(err -\d+\)$/;
 
-/** The findings of a run, each once. An end without a report is one too. */
-export function findingsOf({
-  reports,
-  outcome,
-  injected,
-  log,
-}: Pick<RunResult, "reports" | "outcome" | "injected" | "log">): Map<string, Finding> {
+/** The findings of a run, each once. An end without a report is one too. @limit: what makes a run endless */
+export function findingsOf(
+  { reports, outcome, injected, log }: Pick<RunResult, "reports" | "outcome" | "injected" | "log">,
+  limit = "cut at a limit",
+): Map<string, Finding> {
   // Where something was made to fail, the module that would have the symbol may not be there.
   const unlinked = injected.length > 0 ? [] : log.filter(({ text }) => UNLINKED.test(text));
   const all: Report[] = [...reports, ...unlinked.map(({ text }) => ({ checker: "link", title: text, text }))];
-  if (reports.length === 0 && outcome !== "done") all.push({ checker: "end", title: outcome, text: outcome });
+  const text = outcome === "endless" ? `${outcome}: ${limit}, or of virtual time` : outcome;
+  if (reports.length === 0 && outcome !== "done") all.push({ checker: "end", title: outcome, text });
   const byKey = new Map<string, Finding>();
   for (const report of all) {
     const { checker, title, text } = report;

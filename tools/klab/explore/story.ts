@@ -112,21 +112,26 @@ export function story(told: Told, width: number): string[] {
     if (nth + 1 === settled)
       wide(`=== from here on it is settled: left alone, the machine comes to ${finding?.title ?? ""}`);
   });
-  runScenario(told.kernel, told.scenario as ScenarioFor<RunnableKernel>, {
+  const how = {
     state: told.state,
     schedule,
     faults: told.mode.faults,
     outside: told.mode.outside === true,
     kcsan: told.mode.kcsan,
     maxSteps: MAX_STEPS,
-    hear: (event) => {
+    hear: (event: KernelEvent) => {
       now = event.ns;
       if (event.name === "error_report_end") wide(`!!! ${field(event, "title")}`);
       else {
         add(entries, `${event.comm}-${event.pid}`, event.ns, words(event, about));
       }
     },
-  });
+  };
+  try {
+    runScenario(told.kernel, told.scenario as ScenarioFor<RunnableKernel>, how);
+  } catch (error) {
+    wide(`!!! ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`);
+  }
   const told0 = settled === 0 ? ["It is settled from the start: the quiet run comes to it as well.", ""] : [];
   return [...told0, ...columns(entries, width)];
 }

@@ -43,6 +43,14 @@ export function sourceOf(tree: Tree): string {
 function quoted(state: string): string {
   return state.replace(/[%~\s]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
+/** @return "" if it is not a name that was quoted */
+function unquoted(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return "";
+  }
+}
 /** `f2oc`: two failures, the outside's doings among them, and data races looked for. */
 function writeMode({ faults, outside, kcsan }: Mode): string {
   return `f${faults}${outside ? "o" : ""}${kcsan ? "c" : ""}`;
@@ -62,12 +70,13 @@ export function readToken(text: string): Token {
   const [version, scenario = "", state = "", source = "", told = "", rest, ...more] = text.trim().split(SEPARATOR);
   const mode = readMode(told);
   const decisions = rest === undefined || more.length > 0 ? null : decisions_from_token(rest);
-  const whole = version === VERSION && scenario !== "" && state !== "" && /^[0-9a-f]{12}$/.test(source);
+  const place = unquoted(state);
+  const whole = version === VERSION && scenario !== "" && place !== "" && /^[0-9a-f]{12}$/.test(source);
   if (!whole || mode === null || decisions === null) {
     const shown = text.length > 40 ? `${text.slice(0, 40)}…` : text;
     throw new InputError(
       `${JSON.stringify(shown)} is not a replay token; klab explore and klab bugs print them, as ${VERSION}${SEPARATOR}SCENARIO${SEPARATOR}STATE${SEPARATOR}…`,
     );
   }
-  return { scenario, state: decodeURIComponent(state), source, mode, decisions };
+  return { scenario, state: place, source, mode, decisions };
 }
