@@ -148,6 +148,21 @@ const WIDTHS: readonly (readonly [off: number, size: number, widths: readonly st
   [3, 6, ["1@3", "4@4", "1@8"]],
   [0xffe, 2, ["2@4094"]],
 ];
+test("the device is opened again", (t) => {
+  const results: unknown[] = [];
+  const reports = onMachine(machine(), function* (u) {
+    yield* withBound(u, [DEV], function* () {
+      for (let round = 0; round < 2; round++)
+        yield* opening(u, DEV, function* ({ device }) {
+          yield* command(u, device, 3);
+          for (const region of [0, 1, 2]) results.push(yield* poke(u, device, region, 8, 7, 1));
+        });
+    });
+  });
+  t.deepEqual(reports, []);
+  t.deepEqual(results, [1, 1, 1, 1, 1, 1]);
+});
+
 test("how wide the accesses to a device are", (t) => {
   for (const [off, size, widths] of WIDTHS) {
     const { reports, results } = saying(function* (u, device, say) {
@@ -507,6 +522,7 @@ test("without memory, each allocation failing in turn", (t) => {
   let nth = 1;
   for (; nth < 100; nth++) {
     const results: unknown[] = [];
+    const left: number[] = [];
     const reports = onMachine(machine(), function* (u) {
       yield* loadModules(u, DEV);
       yield* give(u, DEV);
@@ -520,6 +536,12 @@ test("without memory, each allocation failing in turn", (t) => {
           const rom = yield* peek(u, device, ROM, 0, 2);
           const at = yield* map(u, device, 2);
           const touched = at > 0n ? (yield* u.load_bytes(at, 4)).ret : -1;
+          // Without memory nothing is mapped that nobody could take away.
+          if (at > 0n && touched !== 0) {
+            yield* command(u, device, 1);
+            left.push((yield* u.load_bytes(at, 4)).ret);
+            yield* command(u, device, 3);
+          }
           if (at > 0n) yield* u.munmap(at, 4096);
           const events = yield* ioeventfd(u, device, { fd: efd, region: 1 });
           if (!failing) results.push(read, rom, at > 0n, touched, Math.min(events, 0));
@@ -532,6 +554,11 @@ test("without memory, each allocation failing in turn", (t) => {
     if (fault === undefined) break;
     places.add(fault);
     t.deepEqual(reports, [], fault);
+    t.deepEqual(
+      left,
+      left.map(() => -EFAULT),
+      fault,
+    );
     t.deepEqual(results.slice(0, 4), [0, 0xaa55, true, 0], fault);
     t.true(results[4] === 0 || results[4] === -EEXIST, fault);
   }
@@ -631,6 +658,7 @@ test("what the firmware says of the graphics of an Intel CPU", (t) => {
           t.is(yield* peek(u, device, HOST_CFG, 0), 0x29c08086);
           t.is(yield* peek(u, device, LPC_CFG, 1, 6), pci_hw.func("00:1f.0")!.read(1, 6));
           t.is(yield* peek(u, device, LPC_CFG, 3, 2), pci_hw.func("00:1f.0")!.read(3, 2));
+          t.is(yield* peek(u, device, LPC_CFG, 2, 4), pci_hw.func("00:1f.0")!.read(2, 4));
           t.is(yield* poke(u, device, LPC_CFG, 0, 0), -EINVAL);
         }),
       );
