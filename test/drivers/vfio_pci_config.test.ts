@@ -426,6 +426,14 @@ const SIZINGS: readonly Sizing[] = [
     gives: [0, 0xfff00008, 0, 0, 0xffffff01, 0, 0],
   },
   {
+    what: "a ROM: its lowest bit enables it",
+    bars: [
+      { n: 0, size: 0x1000, kind: "mem32" },
+      { n: 8, size: 0x2000, kind: "mem32", rom: [0x55, 0xaa] },
+    ],
+    gives: [0xfffff000, 0, 0, 0, 0, 0, 0xffffe001],
+  },
+  {
     // Four ports leave bit 2 of what is written, which is then taken for the one that says 64 bits: the next BAR is not looked at.
     what: "four ports, and what is behind them",
     bars: [
