@@ -242,6 +242,8 @@ class pci_dev_base extends struct("pci_dev", {
   subordinate: ptr<pci_bus>(),
   slot: ptr<pci_slot>(),
 
+  /** Of the machine. */
+  sysdata: ptr<object>(),
   devfn: u32(),
   vendor: u16(),
   device: u16(),

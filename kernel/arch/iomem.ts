@@ -21,7 +21,7 @@ import {
   resource_type,
 } from "#linux/ioport.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
-import { bool, initialise, type kobj_memory, ptr, type Sleeps, type Spins, struct, u64 } from "#linux/types.ts";
+import { bool, initialise, kbuf, type kobj_memory, ptr, type Sleeps, type Spins, struct, u64 } from "#linux/types.ts";
 import { might_sleep } from "../sched/debug.ts";
 import { mmio_at, ports_at } from "./mmio.ts";
 
@@ -77,6 +77,26 @@ export const iowrite32 = (v: number, io: iomem, off = 0): void => write(io, off,
 export const writel = iowrite32;
 export const writeq = (v: bigint, io: iomem, off = 0): void => write(io, off, 8, v);
 export const writeq_relaxed = writeq;
+
+export const MEMREMAP_WB = 1;
+/** Memory that is not the kernel's, as memory. May sleep. @return NULL where there is none, or without memory. Source: kernel/iomem.c */
+export function memremap(offset: bigint, size: number, _flags: number): kbuf | null {
+  const w = mmio_at(offset);
+  const at = Number(offset - (w?.start ?? 0n));
+  if (!w?.device.memory || at + size > w.device.memory.length) return null;
+  const area = ioremap(offset, BigInt(size));
+  if (!area) return null;
+  const mem = new memremapped(w.device.memory.subarray(at, at + size));
+  mem.area = area;
+  return mem;
+}
+/** The opposite. May sleep. */
+export function memunmap(addr: kbuf): void {
+  if (addr instanceof memremapped) iounmap(addr.area);
+}
+class memremapped extends kbuf {
+  area: iomem | null = null;
+}
 
 class ioremap_devres extends struct("ioremap_devres", { addr: ptr<iomem>() }) {}
 function devm_ioremap_release(_dev: device, res: kobj_memory): void {

@@ -7,6 +7,8 @@ import { touch_named } from "../sched/footprint.ts";
 export interface mmio_device {
   read(off: number, size: number): bigint;
   write(off: number, size: number, value: bigint): void;
+  /** Of what is memory and no device: what memremap() makes accessible. */
+  readonly memory?: Uint8Array;
 }
 interface mmio_window {
   readonly start: bigint;

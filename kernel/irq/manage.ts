@@ -80,6 +80,8 @@ export class irq_desc extends struct("irq_desc", {
   msi_desc: ptr<msi_desc>(),
   /** NULL: a line, of which nobody need be told. */
   $chip: opaque<irq_chip | null>(() => null),
+  /** IRQD_ACTIVATED: the chip knows where it goes. */
+  $activated: bool(),
 }) {}
 
 const s = per_boot(() => ({ descs: new Map<number, irq_desc>() }));
@@ -188,9 +190,21 @@ function* irq_thread(action: irqaction): Sleeps<number> {
   return 0;
 }
 
+/** Tells the chip where an interrupt goes. Any context. Source: irq_domain_activate_irq() */
+export function* irq_activate(desc: irq_desc): Spins {
+  if (desc.$chip) yield* desc.$chip.activate(desc.irq);
+  desc.$activated = true;
+}
+/** The opposite, if it was told. Any context. Source: irq_domain_deactivate_irq() */
+export function* irq_deactivate(desc: irq_desc): Spins {
+  if (!desc.$activated) return;
+  if (desc.$chip?.deactivate) yield* desc.$chip.deactivate(desc.irq);
+  desc.$activated = false;
+}
+
 /* The device learns first where to send it, then the line is on. */
 function* irq_startup(desc: irq_desc): Spins {
-  if (desc.$chip) yield* desc.$chip.activate(desc.irq);
+  yield* irq_activate(desc);
   if (desc.depth !== 0) return;
   if (desc.$chip?.unmask) yield* desc.$chip.unmask(desc.irq);
   if (is_due(desc)) deliver(desc);
@@ -291,7 +305,7 @@ export function* free_irq(irq: number, dev_id: object | null): Sleeps<string | n
 
   yield* synchronize_irq(irq);
   if (action.thread) yield* kthread_stop(action.thread);
-  if (!desc.action && desc.$chip?.deactivate) yield* desc.$chip.deactivate(irq);
+  if (!desc.action) yield* irq_deactivate(desc);
 
   const devname = action.name;
   kfree(action);

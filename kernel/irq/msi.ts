@@ -32,7 +32,7 @@ import {
 } from "#linux/types.ts";
 import { per_boot } from "../boot.ts";
 import { copy_struct } from "../lib/struct_copy.ts";
-import { type irq_chip, irq_alloc_descs, irq_free_desc, irq_to_desc } from "./manage.ts";
+import { irq_activate, irq_alloc_descs, type irq_chip, irq_deactivate, irq_free_desc, irq_to_desc } from "./manage.ts";
 
 /** Where a message goes, and what it says. */
 export class msi_msg extends struct("msi_msg", { address: u64(), data: u32() }) {}
@@ -242,9 +242,10 @@ export function* msi_domain_alloc_irqs_descs_locked(domain: irq_domain, dev: dev
     if (desc.irq) continue;
     desc.irq = irq_alloc_descs(FIRST_MSI, desc.nvec_used);
     for (let irq = desc.irq; irq < desc.irq + desc.nvec_used; irq++) {
-      irq_to_desc(irq)!.msi_desc = desc;
-      irq_to_desc(irq)!.$chip = chip;
-      if (domain.$activate_early) yield* chip.activate(irq);
+      const irq_desc = irq_to_desc(irq)!;
+      irq_desc.msi_desc = desc;
+      irq_desc.$chip = chip;
+      if (domain.$activate_early) yield* irq_activate(irq_desc);
     }
   }
   return 0;
@@ -254,8 +255,7 @@ export function* msi_domain_free_irqs_descs_locked(_domain: irq_domain, dev: dev
   for (const desc of msi_for_each_desc(dev)) {
     if (!desc.irq) continue;
     for (let irq = desc.irq; irq < desc.irq + desc.nvec_used; irq++) {
-      const chip = irq_to_desc(irq)?.$chip;
-      if (chip?.deactivate) yield* chip.deactivate(irq);
+      yield* irq_deactivate(irq_to_desc(irq)!);
       irq_free_desc(irq);
     }
     desc.irq = 0;

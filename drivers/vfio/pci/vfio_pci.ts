@@ -4,6 +4,7 @@ import { dev_get_drvdata, dev_set_drvdata } from "#linux/device.ts";
 import { IS_ERR, PTR_ERR } from "#linux/err.ts";
 import { EINVAL, ENODEV, ENOENT } from "#linux/errno.ts";
 import { kbuild } from "#linux/export.ts";
+import { kconfig } from "#linux/kconfig.ts";
 import { sprintf, sscanf } from "#linux/kernel.ts";
 import { param_bool, param_string } from "#linux/moduleparam.ts";
 import {
@@ -50,7 +51,7 @@ import {
   vfio_pci_core_unregister_device,
   vfio_pci_core_write,
 } from "#linux/vfio_pci_core.ts";
-import { vfio_pci_is_vga } from "./vfio_pci_priv.ts";
+import { vfio_pci_igd_init, vfio_pci_is_vga } from "./vfio_pci_priv.ts";
 
 const { THIS_MODULE, KBUILD_MODNAME, per_boot, module_param_named, module_init, module_exit, MODULE_LICENSE } = kbuild(
   import.meta.url,
@@ -134,12 +135,6 @@ function vfio_pci_is_denylisted(pdev: pci_dev): boolean {
   return true;
 }
 
-/** CONFIG_VFIO_PCI_IGD is off: the graphics of Intel CPUs are not there yet. */
-const IS_ENABLED_CONFIG_VFIO_PCI_IGD = false;
-function vfio_pci_igd_init(_vdev: vfio_pci_core_device): number {
-  return -ENODEV;
-}
-
 function* vfio_pci_open_device(core_vdev: vfio_device): Sleeps<number> {
   const vdev = container_of(core_vdev, vfio_pci_core_device, "vdev");
   const pdev = vdev.pdev!;
@@ -147,8 +142,8 @@ function* vfio_pci_open_device(core_vdev: vfio_device): Sleeps<number> {
   let ret = yield* vfio_pci_core_enable(vdev);
   if (ret) return ret;
 
-  if (vfio_pci_is_vga(pdev) && pdev.vendor === PCI_VENDOR_ID_INTEL && IS_ENABLED_CONFIG_VFIO_PCI_IGD) {
-    ret = vfio_pci_igd_init(vdev);
+  if (vfio_pci_is_vga(pdev) && pdev.vendor === PCI_VENDOR_ID_INTEL && kconfig.CONFIG_X86) {
+    ret = yield* vfio_pci_igd_init(vdev);
     if (ret && ret !== -ENODEV) {
       pci_warn(pdev, "Failed to setup Intel IGD regions\n");
       yield* vfio_pci_core_disable(vdev);

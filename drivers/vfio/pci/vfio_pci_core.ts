@@ -235,6 +235,7 @@ import {
   VFIO_DEVICE_FEATURE_MASK,
   VFIO_DEVICE_FEATURE_PCI_VF_TOKEN,
   VFIO_DEVICE_FEATURE_SET,
+  VFIO_DEVICE_FLAGS_CAPS,
   VFIO_DEVICE_FLAGS_PCI,
   VFIO_DEVICE_FLAGS_RESET,
   VFIO_DEVICE_GET_INFO,
@@ -298,8 +299,11 @@ import {
 } from "./vfio_pci_config.ts";
 import { vfio_pci_intx_mask, vfio_pci_intx_unmask, vfio_pci_set_irqs_ioctl } from "./vfio_pci_intrs.ts";
 import {
+  vfio_pci_info_zdev_add_caps,
   vfio_pci_ioeventfd as vfio_pci_ioeventfd_struct,
   vfio_pci_is_vga,
+  vfio_pci_zdev_close_device,
+  vfio_pci_zdev_open_device,
   virqfd_of_ioeventfd,
 } from "./vfio_pci_priv.ts";
 import { vfio_pci_bar_rw, vfio_pci_ioeventfd, vfio_pci_vga_rw } from "./vfio_pci_rdwr.ts";
@@ -654,8 +658,14 @@ export function* vfio_pci_core_enable(vdev: vfio_pci_core_device): Sleeps<number
       }
 
       out_free_state: {
-        ret = vfio_config_init(vdev);
+        ret = vfio_pci_zdev_open_device(vdev);
         if (ret) break out_free_state;
+
+        ret = vfio_config_init(vdev);
+        if (ret) {
+          vfio_pci_zdev_close_device(vdev);
+          break out_free_state;
+        }
 
         const msix_pos = pdev.msix_cap;
         if (msix_pos) {
@@ -736,6 +746,8 @@ export function* vfio_pci_core_disable(vdev: vfio_pci_core_device): Sleeps {
   }
 
   vdev.needs_reset = true;
+
+  vfio_pci_zdev_close_device(vdev);
 
   out: {
     // What was there before the user came; even better with a reset in between.
@@ -940,6 +952,7 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_register_dev_region);
 function* vfio_pci_ioctl_get_info(vdev: vfio_pci_core_device, arg: bigint): Sleeps<number> {
   let minsz = offsetofend(vfio_device_info, "num_irqs");
   const info = new vfio_device_info();
+  const caps = initialise(new vfio_info_cap(), { buf: null, size: 0 });
 
   // The offset is that of another struct, which is the same: as in C. Older callers do not have it.
   const capsz = offsetofend(vfio_iommu_type1_info, "cap_offset");
@@ -960,7 +973,28 @@ function* vfio_pci_ioctl_get_info(vdev: vfio_pci_core_device, arg: bigint): Slee
   info.num_regions = VFIO_PCI_NUM_REGIONS + vdev.num_regions;
   info.num_irqs = VFIO_PCI_NUM_IRQS;
 
-  // No capabilities: only those of zPCI devices have some.
+  const ret = vfio_pci_info_zdev_add_caps(vdev, caps);
+  if (ret && ret !== -ENODEV) {
+    pci_warn(vdev.pdev!, "Failed to setup zPCI info capabilities\n");
+    return ret;
+  }
+
+  if (caps.size) {
+    info.flags |= VFIO_DEVICE_FLAGS_CAPS;
+    if (info.argsz < sizeof(info) + caps.size) {
+      info.argsz = sizeof(info) + caps.size;
+    } else {
+      vfio_info_cap_shift(caps, sizeof(info));
+      if (yield* copy_to_user(arg + BigInt(sizeof(info)), caps.buf!, caps.size)) {
+        kfree(caps.buf);
+        return -EFAULT;
+      }
+      info.cap_offset = sizeof(info);
+    }
+
+    kfree(caps.buf);
+  }
+
   return (yield* copy_to_user(arg, info, minsz)) ? -EFAULT : 0;
 }
 

@@ -13,6 +13,15 @@ export function device_memory(size: number): mmio_device {
   };
 }
 
+/** Memory that is nobody's register. */
+export function memory_of(bytes: Uint8Array): mmio_device {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return {
+    memory: bytes,
+    read: (off, n) => read_bytes(view, off, n),
+    write: (off, n, value) => write_bytes(view, off, n, value),
+  };
+}
 /** Memory that nobody writes; what it does not hold reads as ones. */
 export function device_rom(holds: readonly number[], size: number): mmio_device {
   const bytes = new Uint8Array(size).fill(0xff);

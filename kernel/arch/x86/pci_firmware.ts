@@ -21,7 +21,9 @@ import {
   PCI_SECONDARY_BUS,
   PCI_SUBORDINATE_BUS,
 } from "#uapi/linux/pci_regs.ts";
-import type { bar_model, pci_function } from "./pci_function.ts";
+import { add_mmio } from "../mmio.ts";
+import { memory_of } from "./pci_devices.ts";
+import { type bar_model, OPREGION_AT, type pci_function } from "./pci_function.ts";
 
 /** A function in its place; what is behind it, if it is a bridge. */
 export interface pci_node {
@@ -29,6 +31,9 @@ export interface pci_node {
   readonly func: pci_function;
   readonly behind: pci_node[];
 }
+
+/** Where the firmware keeps what it has for a driver: one device's. */
+export const FIRMWARE_MEMORY = 0x7f000000;
 
 /** Gives the buses behind these devices numbers, depth first. @return the highest */
 function number_buses(nodes: readonly pci_node[], bus: number, max: number): number {
@@ -100,6 +105,10 @@ function start(nodes: readonly pci_node[]): void {
   for (const { devfn, func, behind } of nodes) {
     const pin = func.model.interrupt_pin;
     if (pin) func.write(PCI_INTERRUPT_LINE, 1, line_of(devfn, pin));
+    if (func.model.opregion) {
+      func.write(OPREGION_AT, 4, FIRMWARE_MEMORY);
+      add_mmio(BigInt(FIRMWARE_MEMORY), BigInt(func.model.opregion.length), memory_of(func.model.opregion));
+    }
     const master = func.model.bridge ? PCI_COMMAND_MASTER : 0;
     func.write(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_SERR | master);
     start(behind);

@@ -56,6 +56,8 @@ import type { mmio_device } from "../mmio.ts";
 import { device_memory, device_rom } from "./pci_devices.ts";
 import { pci_interrupts } from "./pci_interrupts.ts";
 
+/** The register of graphics that says where the firmware's memory for them is. */
+export const OPREGION_AT = 0xfc;
 /** The lowest power state in which a function answers. */
 const D3HOT = 3;
 /** Command bits that can be set: I/O, memory, master, parity, SERR and INTx off. */
@@ -107,6 +109,8 @@ export interface function_model {
   readonly vpd_at?: number;
   /** Vital product data: what its memory holds when the machine is built. */
   readonly vpd?: readonly number[];
+  /** Of graphics: what the firmware leaves in memory for their driver, and says in a register where. */
+  readonly opregion?: Uint8Array;
   /** Made anew at each reset: what is behind the first BAR. */
   readonly registers?: (func: pci_function) => mmio_device;
 }
@@ -196,6 +200,7 @@ export class pci_function {
     w.setUint8(PCI_CACHE_LINE_SIZE, 0xff);
     if (model.express_at === undefined) w.setUint8(PCI_LATENCY_TIMER, 0xf8);
     w.setUint8(PCI_INTERRUPT_LINE, 0xff);
+    if (model.opregion) w.setUint32(OPREGION_AT, 0xffffffff, true);
   }
 
   #bars(): void {
@@ -318,7 +323,10 @@ export class pci_function {
   /** Everything that could be written is as after power-on; a bridge that loses its bus resets what is behind it as well. */
   reset(): void {
     this.resets++;
+    // A scratch register, for the firmware: it stays.
+    const opregion = this.model.opregion ? this.config.getUint32(OPREGION_AT) : 0;
     new Uint8Array(this.config.buffer).set(this.#initial);
+    if (this.model.opregion) this.config.setUint32(OPREGION_AT, opregion);
     this.#power_on();
     this.interrupts.reset();
     if (this.model.bridge) this.on_bus_reset();
