@@ -50,11 +50,10 @@ export const modules: readonly kbuild_module[] = [
       "drivers/vfio/pci/vfio_pci_rdwr.ts",
       "drivers/vfio/pci/vfio_pci_config.ts",
       "drivers/vfio/pci/vfio_pci_priv.ts",
-      "drivers/vfio/pci/vfio_pci_igd.ts",
       "drivers/vfio/pci/vfio_pci_zdev.ts",
     ],
   },
-  { name: "vfio_pci", files: ["drivers/vfio/pci/vfio_pci.ts"] },
+  { name: "vfio_pci", files: ["drivers/vfio/pci/vfio_pci.ts", "drivers/vfio/pci/vfio_pci_igd.ts"] },
   {
     name: "vfio_ap",
     files: [

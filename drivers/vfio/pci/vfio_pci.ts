@@ -51,7 +51,8 @@ import {
   vfio_pci_core_unregister_device,
   vfio_pci_core_write,
 } from "#linux/vfio_pci_core.ts";
-import { vfio_pci_igd_init, vfio_pci_is_vga } from "./vfio_pci_priv.ts";
+import { vfio_pci_igd_init } from "./vfio_pci_igd.ts";
+import { vfio_pci_is_vga } from "./vfio_pci_priv.ts";
 
 const { THIS_MODULE, KBUILD_MODNAME, per_boot, module_param_named, module_init, module_exit, MODULE_LICENSE } = kbuild(
   import.meta.url,

@@ -5,10 +5,9 @@ import type { iomem } from "#linux/io.ts";
 import { kconfig } from "#linux/kconfig.ts";
 import { list_head } from "#linux/list.ts";
 import { PCI_CLASS_DISPLAY_VGA, type pci_dev } from "#linux/pci.ts";
-import { bool, embed, int, ptr, s64, type Sleeps, struct, u64 } from "#linux/types.ts";
+import { bool, embed, int, ptr, s64, struct, u64 } from "#linux/types.ts";
 import type { vfio_info_cap, virqfd, virqfd_pointer } from "#linux/vfio.ts";
 import type { vfio_pci_core_device } from "#linux/vfio_pci_core.ts";
-import { vfio_pci_igd_init as igd_init } from "./vfio_pci_igd.ts";
 import * as zdev from "./vfio_pci_zdev.ts";
 
 /** Default raw access. */
@@ -43,11 +42,6 @@ export class virqfd_of_ioeventfd implements virqfd_pointer {
   set value(v: virqfd | null) {
     this.ioeventfd.virqfd = v;
   }
-}
-
-/** Only x86 has it (CONFIG_VFIO_PCI_IGD). @inline */
-export function* vfio_pci_igd_init(vdev: vfio_pci_core_device): Sleeps<number> {
-  return kconfig.CONFIG_X86 ? yield* igd_init(vdev) : -ENODEV;
 }
 
 /* Only s390 has these (CONFIG_VFIO_PCI_ZDEV_KVM). */

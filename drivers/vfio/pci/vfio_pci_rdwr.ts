@@ -38,7 +38,11 @@ import { VGA_RSRC_LEGACY_IO, VGA_RSRC_LEGACY_MEM, vga_get_interruptible, vga_put
 import { type vfio_pci_core_device, VFIO_PCI_OFFSET_MASK, VFIO_PCI_OFFSET_TO_INDEX } from "#linux/vfio_pci_core.ts";
 import { VFIO_PCI_BAR5_REGION_INDEX } from "#uapi/linux/vfio.ts";
 import { __vfio_pci_memory_enabled } from "./vfio_pci_config.ts";
-import { vfio_pci_ioeventfd as ioeventfd_struct, VFIO_PCI_IOEVENTFD_MAX, virqfd_of_ioeventfd } from "./vfio_pci_priv.ts";
+import {
+  vfio_pci_ioeventfd as ioeventfd_struct,
+  VFIO_PCI_IOEVENTFD_MAX,
+  virqfd_of_ioeventfd,
+} from "./vfio_pci_priv.ts";
 
 const vfio_ioread8 = ioread8;
 const vfio_ioread16 = ioread16;
@@ -215,7 +219,6 @@ export function* vfio_pci_bar_rw(
   let end: number;
   let io: iomem | null;
   const res = vdev.pdev!.resource.at(bar);
-  let done: number;
 
   if (pci_resource_start(pdev, bar)) end = Number(pci_resource_len(pdev, bar));
   else if (bar === PCI_ROM_RESOURCE && pdev.resource.at(bar).flags & IORESOURCE_ROM_SHADOW) end = 0x20000;
@@ -242,7 +245,7 @@ export function* vfio_pci_bar_rw(
     x_end = vdev.msix_offset + vdev.msix_size;
   }
 
-  done = yield* do_io_rw(
+  const done = yield* do_io_rw(
     vdev,
     (res.flags & IORESOURCE_MEM) !== 0,
     io!,

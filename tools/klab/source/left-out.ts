@@ -37,7 +37,10 @@ export const LEFT_OUT: Readonly<Record<string, Readonly<Record<string, string>>>
     vfio_ioread64: UNUSED,
     vfio_iowrite64: "of machines whose iowrite64() is a macro: that of x86 is none",
   },
-  "drivers/vfio/pci/vfio_pci_priv.h": { vfio_pci_vga_rw: "of a configuration without VGA: x86 has it" },
+  "drivers/vfio/pci/vfio_pci_priv.h": {
+    vfio_pci_igd_init: "of a configuration without IGD, where nobody calls it",
+    vfio_pci_vga_rw: "of a configuration without VGA: x86 has it",
+  },
   "drivers/vfio/platform/vfio_platform.c": { DRIVER_AUTHOR: MODINFO, DRIVER_DESC: MODINFO },
   "drivers/vfio/platform/vfio_amba.c": { DRIVER_AUTHOR: MODINFO, DRIVER_DESC: MODINFO },
   "drivers/vfio/platform/vfio_platform_common.c": {
