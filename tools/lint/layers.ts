@@ -15,6 +15,7 @@ const C_INCLUDES: Readonly<Record<string, readonly string[]>> = {
   "drivers/base": ["drivers/base/power"],
   "drivers/gpu/drm/i915": ["drivers/gpu/drm/i915/gvt"],
   "drivers/gpu/drm/i915/gvt": ["drivers/gpu/drm/i915"],
+  "drivers/pci": ["drivers/pci/msi"],
   "drivers/vfio/platform/reset": ["drivers/vfio/platform"],
 };
 
