@@ -61,11 +61,7 @@ function pci_get_rom_size(pdev: pci_dev, rom: iomem, size: number): number {
 
   do {
     if (ioread16(rom, image) !== 0xaa55) {
-      pci_info(
-        pdev,
-        "Invalid PCI ROM header signature: expecting 0xaa55, got %s\n",
-        hex(ioread16(rom, image), 4),
-      );
+      pci_info(pdev, "Invalid PCI ROM header signature: expecting 0xaa55, got %s\n", hex(ioread16(rom, image), 4));
       break;
     }
     const pds = image + ioread16(rom, image + 24);

@@ -457,8 +457,7 @@ function pci_msi_supported(dev: pci_dev, nvec: number): boolean {
 
   if (nvec < 1) return false;
 
-  for (let bus: pci_bus | null = dev.bus; bus; bus = bus.parent)
-    if (bus.bus_flags & PCI_BUS_FLAGS_NO_MSI) return false;
+  for (let bus: pci_bus | null = dev.bus; bus; bus = bus.parent) if (bus.bus_flags & PCI_BUS_FLAGS_NO_MSI) return false;
 
   return true;
 }
