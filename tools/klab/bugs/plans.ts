@@ -63,32 +63,41 @@ interface Singles {
   readonly drivers: readonly Single[];
   /** What happens: each thing in turn, and of each one moment after the other. */
   readonly events: readonly Single[];
-  /** In the core, which has been tried for longer, and what has been tried elsewhere. */
+  /** In the core, which has been tried for longer, in turns with a driver's places once more in each other scenario; and the rest. */
   readonly later: readonly Single[];
 }
 function singles(quiets: readonly Quiet[]): Singles {
   const seen = new Set<string>();
   const drivers = new Map<string, Single[]>();
   const events = new Map<string, Single[]>();
+  const elsewhere = new Map<string, Single[]>();
   const [core, again]: [Single[], Single[]] = [[], []];
   // What a failure leaves behind may show only when all is done once more, as it is in the longest scenario.
   const longestFirst = [...quiets.entries()].sort(([, a], [, b]) => b.questions.length - a.questions.length);
-  for (const [scenario, { questions }] of longestFirst)
+  for (const [scenario, { questions }] of longestFirst) {
+    const tried = new Set<string>();
     for (const { at, kind, labels } of questions) {
       if (kind !== "fault") continue;
       const [label = ""] = labels;
       const one = { scenario, at, choice: 1 };
       const call = callOf(label);
-      if (seen.has(label)) again.push(one);
-      else if (call === null) core.push(one);
-      else listed(drivers, call).push(one);
+      if (!seen.has(label)) (call === null ? core : listed(drivers, call)).push(one);
+      // Where the longest one comes to something worse first, a shorter one may end well and show what was lost.
+      else if (call !== null && !tried.has(label)) listed(elsewhere, call).push(one);
+      else again.push(one);
       seen.add(label);
+      tried.add(label);
     }
+  }
   for (const [scenario, { questions }] of quiets.entries())
     for (const { at, kind, labels } of questions)
       if (kind !== "fault")
         for (const [i, what] of labels.entries()) listed(events, what).push({ scenario, at, choice: i + 1 });
-  return { drivers: inTurn([...drivers.values()]), events: inTurn([...events.values()]), later: [...core, ...again] };
+  return {
+    drivers: inTurn([...drivers.values()]),
+    events: inTurn([...events.values()]),
+    later: [...inTurn([core, inTurn([...elsewhere.values()])]), ...again],
+  };
 }
 
 /**
