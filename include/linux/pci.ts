@@ -16,7 +16,7 @@ import {
   device,
 } from "./device.ts";
 import { device_driver } from "./device/driver.ts";
-import { EINVAL, EIO, ENODEV, ENOENT, ENOSPC, ENOTTY, ERANGE } from "./errno.ts";
+import { EFAULT, EIO, ENODEV, ENOENT, ENOSPC, ENOTTY, ERANGE } from "./errno.ts";
 import type { iomem } from "./io.ts";
 import { resource, resource_size } from "./ioport.ts";
 import { hlist_head, list_head } from "./list.ts";
@@ -176,7 +176,7 @@ export function pcibios_err_to_errno(err: number): number {
     case PCIBIOS_DEVICE_NOT_FOUND:
       return -ENODEV;
     case PCIBIOS_BAD_REGISTER_NUMBER:
-      return -EINVAL;
+      return -EFAULT;
     case PCIBIOS_SET_FAILED:
       return -EIO;
     case PCIBIOS_BUFFER_TOO_SMALL:
