@@ -15,6 +15,7 @@ import {
 } from "#linux/pci.ts";
 import type { Sleeps } from "#linux/types.ts";
 import type { vfio_pci_core_device } from "#linux/vfio_pci_core.ts";
+import { O_RDWR } from "#uapi/linux/fcntl.ts";
 import { boot, found, log, run } from "../../kernel/arch/machine.ts";
 import type { function_model, pci_function } from "../../kernel/arch/x86/pci_function.ts";
 import { pci_hw, type pci_plan } from "../../kernel/arch/x86/pci_host.ts";
@@ -754,6 +755,82 @@ test("vital product data of a device that does not answer", (t) => {
   t.true(said().some((line) => line.includes("VPD access failed.  This is likely a firmware bug on this device.")));
 });
 
+interface Vpd {
+  readonly what: string;
+  readonly vpd: readonly number[];
+  /** Bytes that there are, or -errno. */
+  readonly size: number;
+  readonly says: string | null;
+}
+const VPDS: readonly Vpd[] = [
+  { what: "an end", vpd: VPD_DATA, size: 9, says: null },
+  { what: "a small one before it", vpd: [0x0a, 1, 2, 0x78], size: 4, says: null },
+  {
+    what: "nothing",
+    vpd: many(4),
+    size: -ENODEV,
+    says: "invalid VPD tag 0x00 (size 0) at offset 0; assume missing optional EEPROM",
+  },
+  {
+    what: "no memory",
+    vpd: [],
+    size: -ENODEV,
+    says: "invalid VPD tag 0xff (size 0) at offset 0; assume missing optional EEPROM",
+  },
+  {
+    what: "one that is longer than there can be",
+    vpd: [0x82, 1, 0, 0x41, 0x90, 0xfd, 0x7f, 0],
+    size: 4,
+    says: "invalid VPD tag 0x90 (size 32765) at offset 4",
+  },
+  {
+    what: "a long one across the end",
+    vpd: [0x82, 0xfa, 0x7f, 0],
+    size: 0x7ffd,
+    says: "invalid VPD tag 0xff (size 65535) at offset 32765",
+  },
+  {
+    what: "one whose length is not there",
+    vpd: [0x82, 0xfc, 0x7f, 0],
+    size: 0x7fff,
+    says: "failed VPD read at offset 32768",
+  },
+];
+test("vital product data: how much there is", (t) => {
+  for (const { what, vpd, size, says } of VPDS) {
+    const reports = withConfig(
+      function* ({ u }) {
+        const fd = yield* u.open(`${sysDevice(DEV)}/vpd`, O_RDWR);
+        const first = yield* u.pread_bytes(fd, 1, 0n);
+        t.is(first.ret, size < 0 ? size : 1, what);
+        const last = yield* u.pread_bytes(fd, 4, BigInt(Math.max(size - 1, 0)));
+        t.is(last.ret, size < 0 ? size : 1, what);
+        t.is((yield* u.pread_bytes(fd, 4, BigInt(Math.max(size, 0)))).ret, size < 0 ? size : 0, what);
+        // Whole dwords, and none of them across the end
+        for (const [at, count, gives] of [
+          [1, 4, -EINVAL],
+          [0, 2, -EINVAL],
+          [size & ~3, 4, -EINVAL],
+          [0, 4, 4],
+        ] as const)
+          t.is(
+            yield* u.pwrite_bytes(fd, Uint8Array.from(many(count, 0x78)), BigInt(Math.max(at, 0))),
+            size < 0 ? -ENODEV : gives,
+            what,
+          );
+        yield* u.close(fd);
+      },
+      { device: { ...RICH, vpd } },
+    );
+    t.deepEqual(reports, []);
+    const lines = log()
+      .map((l) => l.text)
+      .filter((text) => text.includes("VPD"));
+    t.is(lines.length, says === null ? 0 : 1, what);
+    if (says !== null) t.true(lines[0]?.includes(says), lines[0]);
+  }
+});
+
 // Functions that are not whole
 
 test("a virtual function: what its own registers lack is made up", (t) => {
@@ -971,6 +1048,8 @@ interface Overlong {
   readonly what: string;
   readonly device: function_model;
   readonly reports: readonly string[];
+  /** What opening it gives if it is not a descriptor. */
+  readonly fails?: number;
 }
 const OUT_OF_BOUNDS = "BUG: KASAN: slab-out-of-bounds in";
 const OVERLONG: readonly Overlong[] = [
@@ -980,15 +1059,45 @@ const OVERLONG: readonly Overlong[] = [
     reports: ["vfio_cap_init", "vfio_fill_vconfig_bytes"],
   },
   {
+    what: "power management in the last dword",
+    device: { ...PLAIN, capabilities: [{ id: 0x01, at: 0xfc, bytes: [0, 0, 3, 0] }] },
+    reports: ["vfio_cap_init", "vfio_fill_vconfig_bytes", "vfio_update_pm_vconfig_bytes"],
+  },
+  {
+    // Behind 4096 bytes nothing can be read, so the copy is not written there.
     what: "a vendor's extended capability",
-    device: { ...RICH, extended: [{ id: 0x0b, version: 1, at: 0x100, bytes: [...many(4), ...le32(0xfff00001)] }] },
-    reports: ["vfio_ecap_init", "vfio_fill_vconfig_bytes"],
+    device: {
+      ...RICH,
+      capabilities: (RICH.capabilities ?? []).filter(({ at }) => at === EXP),
+      extended: [{ id: 0x0b, version: 1, at: 0x100, bytes: [...many(4), ...le32(0xfff00001)] }],
+    },
+    reports: ["vfio_ecap_init"],
+    fails: -EINVAL,
   },
 ];
-for (const { what, device, reports } of OVERLONG)
-  test(`${what} that says it is longer than configuration space is`, (t) => {
+for (const { what, device, reports, fails } of OVERLONG)
+  test(`${what} that is longer than configuration space is`, (t) => {
+    const titles = withConfig(
+      function* (c) {
+        if (fails === undefined) t.true(c.device >= 0);
+        else t.is(c.device, fails);
+        yield* c.read(0, 4);
+      },
+      { device },
+    );
     t.deepEqual(
-      withConfig(function* () {}, { device }).map((title) => title.replace(" [vfio_pci_core]", "")),
+      titles.map((title) => title.replace(" [vfio_pci_core]", "")),
       reports.map((f) => `${OUT_OF_BOUNDS} ${f}`),
     );
   });
+
+test("a capability at an odd place, whose registers cannot be read: no open", (t) => {
+  const reports = withConfig(
+    function* (c) {
+      t.is(c.device, -EFAULT);
+      yield* c.read(0, 4);
+    },
+    { device: { ...PLAIN, capabilities: [{ id: 0x05, at: 0x41, bytes: [0, 0, 8, 0] }] } },
+  );
+  t.deepEqual(reports, []);
+});
