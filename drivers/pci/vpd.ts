@@ -3,7 +3,9 @@
  * Vital product data: what a device says of itself in a memory behind its VPD capability, a dword at a time.
  * Source: drivers/pci/vpd.c
  *
- * Not here: finding keywords and checksums in the data, which network drivers do, and quirks of devices whose data has another size.
+ * Not here: finding keywords and checksums in the data, which network drivers do, and quirks: of devices whose data has another
+ * size, or none that can be trusted, and of Intel's network functions that share those of function 0 (nobody sets
+ * PCI_DEV_FLAGS_VPD_REF_F0).
  */
 import { usleep_range } from "#linux/delay.ts";
 import { kobj_to_dev } from "#linux/device.ts";

@@ -6,6 +6,7 @@ import { msleep } from "#linux/delay.ts";
 import { dev_get_drvdata, device_lock, device_unlock } from "#linux/device.ts";
 import { ktime_get_ns } from "#linux/ktime.ts";
 import {
+  PCI_DEV_FLAGS_VPD_REF_F0,
   pci_dev_put,
   PCI_DEVFN,
   pci_get_domain_bus_and_slot,
@@ -831,6 +832,43 @@ test("vital product data: how much there is", (t) => {
   }
 });
 
+test("vital product data of a function that has those of function 0", (t) => {
+  boot({
+    arch: "x86_64",
+    pci: [
+      { slot: 4, device: { ...RICH, multifunction: true } },
+      { slot: 4, func: 1, device: { ...RICH, vpd: [0x0a, 1, 2, 0x78] } },
+    ],
+    stacks: false,
+  });
+  run_user("init", function* (u) {
+    const vpd = yield* u.open("/sys/bus/pci/devices/0000:00:04.1/vpd", O_RDWR);
+    const func = pci_hw.func("00:04.1")!;
+    t.is((yield* u.pread_bytes(vpd, 16, 0)).ret, 4);
+    yield* u.syscall(function* () {
+      const pdev = (yield* pci_get_domain_bus_and_slot(0, 0, PCI_DEVFN(4, 1)))!;
+      pdev.dev_flags |= PCI_DEV_FLAGS_VPD_REF_F0;
+      yield* pci_dev_put(pdev);
+      return 0;
+    });
+    t.is((yield* u.pread_bytes(vpd, 16, 0)).ret, 9);
+    t.is(yield* u.pwrite_bytes(vpd, Uint8Array.of(1, 2, 3, 4), 4), 4);
+    t.is(hw().vpd.getUint32(4, true), 0x04030201);
+    t.is(func.vpd.getUint32(0, true), 0x7802010a);
+    // Nobody has kept function 0; without it there is nothing.
+    t.is(yield* u.sysfs_write("/sys/bus/pci/devices/0000:00:04.0/remove", "1"), 1);
+    t.is((yield* u.pread_bytes(vpd, 16, 0)).ret, -ENODEV);
+    t.is(yield* u.pwrite_bytes(vpd, Uint8Array.of(1, 2, 3, 4), 4), -ENODEV);
+    yield* u.close(vpd);
+  });
+  t.is(run(), "done");
+  kmemleak_scan();
+  t.deepEqual(
+    found().map((r) => r.title),
+    [],
+  );
+});
+
 // Functions that are not whole
 
 test("a virtual function: what its own registers lack is made up", (t) => {
@@ -941,6 +979,107 @@ test("cycles that fail: an error for each, and no lock is kept", (t) => {
     }
   });
   t.deepEqual(reports, []);
+});
+
+// How long capabilities are
+
+interface Length {
+  readonly what: string;
+  readonly id: number;
+  /** Behind the header, which is two bytes, or four of an extended one. */
+  readonly bytes: readonly number[];
+  readonly length: number;
+}
+const l = (what: string, id: number, bytes: readonly number[], length: number): Length => ({ what, id, bytes, length });
+const LENGTHS: readonly Length[] = [
+  l("power management", 0x01, many(6), 8),
+  l("AGP", 0x02, many(10), 12),
+  l("vital product data", 0x03, many(6), 8),
+  l("MSI", 0x05, le16(0), 10),
+  l("MSI, 64 bits", 0x05, le16(0x0080), 14),
+  l("MSI, with masks", 0x05, le16(0x0100), 20),
+  l("MSI, both", 0x05, le16(0x0180), 24),
+  l("PCI-X", 0x07, le16(0x0fff), 8),
+  l("PCI-X 266", 0x07, le16(0x1000), 24),
+  l("PCI-X 533", 0x07, le16(0x2000), 24),
+  l("HyperTransport", 0x08, [0, 0x1f], 28),
+  l("HyperTransport, of three bits", 0x08, [0, 0x20], 24),
+  l("a vendor's", 0x09, [5], 5),
+  l("MSI-X", 0x11, many(10), 12),
+  l("SATA", 0x12, [0, 0, 0xf8, 0], 8),
+  l("SATA, registers inline", 0x12, [0, 0, 0xff, 0], 16),
+  l("advanced features", 0x13, many(4), 6),
+  l("one that is hidden", 0x0d, many(4), 0),
+  l("one that does not exist", 0x15, many(4), 0),
+];
+const EXPRESS_LENGTHS: readonly Length[] = [
+  l("version 1", 0x10, le16(0x0001), 0x14),
+  l("version 1, in the root complex", 0x10, le16(0x0091), 0xc),
+  l("version 2", 0x10, le16(0x0002), 0x32),
+  l("version 2, in the root complex", 0x10, le16(0x0092), 0x2c),
+];
+const EXTENDED_LENGTHS: readonly Length[] = [
+  l("errors", 0x01, [], 0x2c),
+  l("channels", 0x02, [], 28),
+  l("two channels, arbitration that is not of phases", 0x02, [...le32(1), ...le32(1)], 40),
+  l("... of 32", 0x02, [...le32(1), ...le32(2)], 64),
+  l("... of 64", 0x09, [...le32(1), ...le32(6)], 80),
+  l("... of 128, functions'", 0x08, [...le32(1), ...le32(0xe)], 112),
+  l("serial number", 0x03, [], 12),
+  l("power budget", 0x04, [], 16),
+  l("a vendor's", 0x0b, le32(0x01400000), 20),
+  l("access control", 0x0d, [], 8),
+  l("... with a vector of 32", 0x0d, [0x20, 32], 12),
+  l("... of 33", 0x0d, [0x20, 33], 16),
+  l("... of 256", 0x0d, [0x20, 0], 40),
+  l("functions by another number", 0x0e, [], 8),
+  l("multicast", 0x12, [], 40),
+  l("page requests", 0x13, [], 16),
+  l("sizes of two BARs", 0x15, [...many(4), 0x5f], 20),
+  l("power allocation", 0x16, [0xe5], 22),
+  l("hints without a table", 0x17, le32(0x00030000), 12),
+  l("hints with a table", 0x17, le32(0x00030200), 20),
+  l("hints with a table elsewhere", 0x17, le32(0x00030400), 12),
+  l("latency", 0x18, [], 8),
+];
+/** @at: where it is, in a map without anything that is like it around. */
+const lengthIn = (map: Uint8Array, at: number, id: number): number => {
+  const end = map.findIndex((b, i) => i >= at && b !== id);
+  return end - at;
+};
+test("how long capabilities are", (t) => {
+  const tables: readonly (readonly [readonly Length[], number, (row: Length) => function_model])[] = [
+    [LENGTHS, 0x40, ({ id, bytes }) => ({ ...PLAIN, capabilities: [{ id, at: 0x40, bytes: [0, 0, ...bytes] }] })],
+    [
+      EXPRESS_LENGTHS,
+      0x40,
+      ({ id, bytes }) => ({ ...PLAIN, express_at: 0x40, capabilities: [{ id, at: 0x40, bytes: [0, 0, ...bytes] }] }),
+    ],
+    [
+      EXTENDED_LENGTHS,
+      0x110,
+      ({ id, bytes }) => ({
+        ...PLAIN,
+        express_at: 0x40,
+        capabilities: [{ id: 0x10, at: 0x40, bytes: [0, 0, 2, 0] }],
+        extended: [
+          { id: 0x18, version: 1, at: 0x100, bytes: many(8) },
+          { id, version: 1, at: 0x110, bytes: [...many(4), ...bytes] },
+        ],
+      }),
+    ],
+  ];
+  for (const [rows, at, deviceOf] of tables)
+    for (const row of rows) {
+      const reports = withConfig(
+        function* (c) {
+          const length = yield* driverView(c.u, ({ pci_config_map }) => lengthIn(pci_config_map!.$bytes, at, row.id));
+          t.is(length, row.length, row.what);
+        },
+        { device: deviceOf(row) },
+      );
+      t.deepEqual(reports, [], row.what);
+    }
 });
 
 // Mistakes of the C code
