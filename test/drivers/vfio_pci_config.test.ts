@@ -911,6 +911,32 @@ test("a virtual function: what its own registers lack is made up", (t) => {
   t.true(said().includes("vfio-pci 0000:00:04.0: Hardware bug: VF reports bogus INTx pin 1"));
 });
 
+test("a virtual function that is known to have a pin: it is hidden, and nothing said", (t) => {
+  const reports = withConfig(
+    function* (c) {
+      t.is(yield* c.read(0x00, 4), 0x270c8086);
+      t.is(yield* c.read(0x3d, 1), 0);
+      t.is(hw().read(0x3d, 1), 1);
+    },
+    {
+      device: { ...PLAIN_WITH_PIN, vendor: 0x8086, device: 0x270c },
+      *before(u) {
+        yield* u.syscall(function* () {
+          const pdev = (yield* pci_get_domain_bus_and_slot(0, 0, PCI_DEVFN(4, 0)))!;
+          const host = (yield* pci_get_domain_bus_and_slot(0, 0, 0))!;
+          pdev.is_virtfn = true;
+          pdev.physfn = host;
+          yield* pci_dev_put(host);
+          yield* pci_dev_put(pdev);
+          return 0;
+        });
+      },
+    },
+  );
+  t.deepEqual(reports, []);
+  t.deepEqual(said(), []);
+});
+
 test("a device without a bit for memory, which is no virtual function", (t) => {
   const reports = withConfig(
     function* (c) {
@@ -1080,6 +1106,43 @@ test("how long capabilities are", (t) => {
       );
       t.deepEqual(reports, [], row.what);
     }
+});
+
+interface Anchor {
+  readonly id: number;
+  /** What is read there at first, and after all ones were written. */
+  readonly reads: readonly [number, number];
+  readonly hard: number;
+}
+const ANCHORS: readonly Anchor[] = [
+  { id: 0x19, reads: [0x11000000, 0x11000000], hard: 0x11010019 },
+  { id: 0x55, reads: [0x11000000, 0x11000000], hard: 0x11010055 },
+  // The map has bytes, and some numbers of capabilities mean something else there: all virtual ...
+  { id: 0x2fe, reads: [0x11000000, 0xffffffff], hard: 0x110102fe },
+  // ... and nobody's, with what was to be hidden.
+  { id: 0x1ff, reads: [0x110101ff, 0x11ff01ff], hard: 0x11ff01ff },
+];
+test("the first extended capability, hidden, by its number", (t) => {
+  for (const { id, reads, hard } of ANCHORS) {
+    const reports = withConfig(
+      function* (c) {
+        t.is(hex(yield* c.read(0x100, 4)), hex(reads[0]), hex(id));
+        t.is(yield* c.write(0x100, 4, 0xffffffff), 4);
+        t.is(hex(yield* c.read(0x100, 4)), hex(reads[1]), hex(id));
+        t.is(hex(hw().read(0x100, 4)), hex(hard), hex(id));
+      },
+      {
+        device: {
+          ...RICH,
+          extended: [
+            { id, version: 1, at: 0x100, bytes: many(8), writable: [0, 0, 0xff, 0] },
+            { id: 0x18, version: 1, at: 0x110, bytes: many(8) },
+          ],
+        },
+      },
+    );
+    t.deepEqual(reports, []);
+  }
 });
 
 // Mistakes of the C code
