@@ -32,6 +32,7 @@ import {
   PCI_VPD_ADDR_F,
   PCI_VPD_ADDR_MASK,
   PCI_VPD_DATA,
+  PCI_VPD_LRDT,
   pci_warn,
   to_pci_dev,
 } from "#linux/pci.ts";
@@ -42,8 +43,6 @@ import { bytes_at, initialise, kbuf, type Sleeps } from "#linux/types.ts";
 
 const { EXPORT_SYMBOL } = kbuild(import.meta.url);
 
-/** Large resource: a tag of three bytes. */
-const PCI_VPD_LRDT = 0x80;
 const PCI_VPD_LRDT_TAG_SIZE = 3;
 const PCI_VPD_SRDT_LEN_MASK = 0x07;
 const PCI_VPD_SRDT_TAG_SIZE = 1;

@@ -105,6 +105,9 @@ export const PCI_ERS_RESULT_DISCONNECT = 4;
 export const PCI_ERS_RESULT_RECOVERED = 5;
 export const PCI_ERS_RESULT_NO_AER_DRIVER = 6;
 
+/** Of tags of vital product data: a large resource, whose tag has three bytes. */
+export const PCI_VPD_LRDT = 0x80;
+
 export const PCI_DEV_FLAGS_NO_BUS_RESET = 1 << 6;
 export const PCI_DEV_FLAGS_VPD_REF_F0 = 1 << 8;
 export const PCI_DEV_FLAGS_NO_PM_RESET = 1 << 7;
