@@ -1145,6 +1145,49 @@ test("the first extended capability, hidden, by its number", (t) => {
   }
 });
 
+interface Circle {
+  readonly what: string;
+  /** Makes a capability of four or eight bytes its own next one. */
+  readonly link: () => void;
+  readonly bytes: number;
+  /** How often it is taken for another one. */
+  readonly times: number;
+}
+const CIRCLES: readonly Circle[] = [
+  { what: "capabilities", link: () => hw().config.setUint8(0x51, 0x50), bytes: 4, times: (256 - 64) / 4 - 2 },
+  {
+    what: "extended capabilities",
+    link: () => hw().config.setUint32(0x100, 0x10010018, true),
+    bytes: 8,
+    times: (4096 - 256) / 4 - 1,
+  },
+];
+test("a list that leads back to itself has an end", (t) => {
+  for (const { what, link, bytes, times } of CIRCLES) {
+    const reports = withConfig(
+      function* (c) {
+        t.is(yield* c.read(0x00, 4), 0x56791234);
+      },
+      {
+        device: {
+          ...PLAIN,
+          express_at: 0x60,
+          capabilities: [
+            { id: 0x10, at: 0x60, bytes: [0, 0, 1, 0] },
+            { id: 0x09, at: 0x50, bytes: [0, 0, 4, 0] },
+          ],
+          extended: [{ id: 0x18, version: 1, at: 0x100, bytes: many(8) }],
+        },
+        *before() {
+          link();
+        },
+      },
+    );
+    t.deepEqual(reports, []);
+    t.is(said().filter((line) => line.includes("PCI config conflict")).length, bytes * times, what);
+  }
+});
+
 // Mistakes of the C code
 
 test("two capabilities of a kind with nothing between them are one: the second shows what is hidden", (t) => {
