@@ -2,7 +2,7 @@
 /**
  * What user space sees of the PCI bus in sysfs. Source: drivers/pci/pci-sysfs.c
  *
- * Not here: mapping and reading BARs through their files (resource0 and so on say -EIO), ROMs, VPD, legacy I/O and memory of a
+ * Not here: mapping and reading BARs through their files (resource0 and so on say -EIO), ROMs, legacy I/O and memory of a
  * bus, resizing BARs, links' speeds, the files of ACPI, SMBIOS, AER, ASPM and SR-IOV.
  */
 import { atomic_read } from "#linux/atomic.ts";

@@ -3,7 +3,9 @@
  * Vital product data: what a device says of itself in a memory behind its VPD capability, a dword at a time.
  * Source: drivers/pci/vpd.c
  *
- * Not here: finding keywords and checksums in the data, which network drivers do, and quirks of devices whose data has another size.
+ * Not here: finding keywords and checksums in the data, which network drivers do, and quirks: of devices whose data has another
+ * size, or none that can be trusted, and of Intel's network functions that share those of function 0 (nobody sets
+ * PCI_DEV_FLAGS_VPD_REF_F0).
  */
 import { usleep_range } from "#linux/delay.ts";
 import { kobj_to_dev } from "#linux/device.ts";
@@ -30,6 +32,7 @@ import {
   PCI_VPD_ADDR_F,
   PCI_VPD_ADDR_MASK,
   PCI_VPD_DATA,
+  PCI_VPD_LRDT,
   pci_warn,
   to_pci_dev,
 } from "#linux/pci.ts";
@@ -40,8 +43,6 @@ import { bytes_at, initialise, kbuf, type Sleeps } from "#linux/types.ts";
 
 const { EXPORT_SYMBOL } = kbuild(import.meta.url);
 
-/** Large resource: a tag of three bytes. */
-const PCI_VPD_LRDT = 0x80;
 const PCI_VPD_LRDT_TAG_SIZE = 3;
 const PCI_VPD_SRDT_LEN_MASK = 0x07;
 const PCI_VPD_SRDT_TAG_SIZE = 1;

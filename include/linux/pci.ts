@@ -16,7 +16,7 @@ import {
   device,
 } from "./device.ts";
 import { device_driver } from "./device/driver.ts";
-import { EINVAL, EIO, ENODEV, ENOENT, ENOSPC, ENOTTY, ERANGE } from "./errno.ts";
+import { EFAULT, EIO, ENODEV, ENOENT, ENOSPC, ENOTTY, ERANGE } from "./errno.ts";
 import type { iomem } from "./io.ts";
 import { resource, resource_size } from "./ioport.ts";
 import { hlist_head, list_head } from "./list.ts";
@@ -105,6 +105,9 @@ export const PCI_ERS_RESULT_DISCONNECT = 4;
 export const PCI_ERS_RESULT_RECOVERED = 5;
 export const PCI_ERS_RESULT_NO_AER_DRIVER = 6;
 
+/** Of tags of vital product data: a large resource, whose tag has three bytes. */
+export const PCI_VPD_LRDT = 0x80;
+
 export const PCI_DEV_FLAGS_NO_BUS_RESET = 1 << 6;
 export const PCI_DEV_FLAGS_VPD_REF_F0 = 1 << 8;
 export const PCI_DEV_FLAGS_NO_PM_RESET = 1 << 7;
@@ -176,7 +179,7 @@ export function pcibios_err_to_errno(err: number): number {
     case PCIBIOS_DEVICE_NOT_FOUND:
       return -ENODEV;
     case PCIBIOS_BAD_REGISTER_NUMBER:
-      return -EINVAL;
+      return -EFAULT;
     case PCIBIOS_SET_FAILED:
       return -EIO;
     case PCIBIOS_BUFFER_TOO_SMALL:

@@ -6,6 +6,7 @@ import { msleep } from "#linux/delay.ts";
 import { dev_get_drvdata, device_lock, device_unlock } from "#linux/device.ts";
 import { ktime_get_ns } from "#linux/ktime.ts";
 import {
+  PCI_DEV_FLAGS_VPD_REF_F0,
   pci_dev_put,
   PCI_DEVFN,
   pci_get_domain_bus_and_slot,
@@ -15,6 +16,7 @@ import {
 } from "#linux/pci.ts";
 import type { Sleeps } from "#linux/types.ts";
 import type { vfio_pci_core_device } from "#linux/vfio_pci_core.ts";
+import { O_RDWR } from "#uapi/linux/fcntl.ts";
 import { boot, found, log, run } from "../../kernel/arch/machine.ts";
 import type { function_model, pci_function } from "../../kernel/arch/x86/pci_function.ts";
 import { pci_hw, type pci_plan } from "../../kernel/arch/x86/pci_host.ts";
@@ -754,6 +756,119 @@ test("vital product data of a device that does not answer", (t) => {
   t.true(said().some((line) => line.includes("VPD access failed.  This is likely a firmware bug on this device.")));
 });
 
+interface Vpd {
+  readonly what: string;
+  readonly vpd: readonly number[];
+  /** Bytes that there are, or -errno. */
+  readonly size: number;
+  readonly says: string | null;
+}
+const VPDS: readonly Vpd[] = [
+  { what: "an end", vpd: VPD_DATA, size: 9, says: null },
+  { what: "a small one before it", vpd: [0x0a, 1, 2, 0x78], size: 4, says: null },
+  {
+    what: "nothing",
+    vpd: many(4),
+    size: -ENODEV,
+    says: "invalid VPD tag 0x00 (size 0) at offset 0; assume missing optional EEPROM",
+  },
+  {
+    what: "no memory",
+    vpd: [],
+    size: -ENODEV,
+    says: "invalid VPD tag 0xff (size 0) at offset 0; assume missing optional EEPROM",
+  },
+  {
+    what: "one that is longer than there can be",
+    vpd: [0x82, 1, 0, 0x41, 0x90, 0xfd, 0x7f, 0],
+    size: 4,
+    says: "invalid VPD tag 0x90 (size 32765) at offset 4",
+  },
+  {
+    what: "a long one across the end",
+    vpd: [0x82, 0xfa, 0x7f, 0],
+    size: 0x7ffd,
+    says: "invalid VPD tag 0xff (size 65535) at offset 32765",
+  },
+  {
+    what: "one whose length is not there",
+    vpd: [0x82, 0xfc, 0x7f, 0],
+    size: 0x7fff,
+    says: "failed VPD read at offset 32768",
+  },
+];
+test("vital product data: how much there is", (t) => {
+  for (const { what, vpd, size, says } of VPDS) {
+    const reports = withConfig(
+      function* ({ u }) {
+        const fd = yield* u.open(`${sysDevice(DEV)}/vpd`, O_RDWR);
+        const first = yield* u.pread_bytes(fd, 1, 0n);
+        t.is(first.ret, size < 0 ? size : 1, what);
+        const last = yield* u.pread_bytes(fd, 4, BigInt(Math.max(size - 1, 0)));
+        t.is(last.ret, size < 0 ? size : 1, what);
+        t.is((yield* u.pread_bytes(fd, 4, BigInt(Math.max(size, 0)))).ret, size < 0 ? size : 0, what);
+        // Whole dwords, and none of them across the end
+        for (const [at, count, gives] of [
+          [1, 4, -EINVAL],
+          [0, 2, -EINVAL],
+          [size & ~3, 4, -EINVAL],
+          [0, 4, 4],
+        ] as const)
+          t.is(
+            yield* u.pwrite_bytes(fd, Uint8Array.from(many(count, 0x78)), BigInt(Math.max(at, 0))),
+            size < 0 ? -ENODEV : gives,
+            what,
+          );
+        yield* u.close(fd);
+      },
+      { device: { ...RICH, vpd } },
+    );
+    t.deepEqual(reports, []);
+    const lines = log()
+      .map((l) => l.text)
+      .filter((text) => text.includes("VPD"));
+    t.is(lines.length, says === null ? 0 : 1, what);
+    if (says !== null) t.true(lines[0]?.includes(says), lines[0]);
+  }
+});
+
+test("vital product data of a function that has those of function 0", (t) => {
+  boot({
+    arch: "x86_64",
+    pci: [
+      { slot: 4, device: { ...RICH, multifunction: true } },
+      { slot: 4, func: 1, device: { ...RICH, vpd: [0x0a, 1, 2, 0x78] } },
+    ],
+    stacks: false,
+  });
+  run_user("init", function* (u) {
+    const vpd = yield* u.open("/sys/bus/pci/devices/0000:00:04.1/vpd", O_RDWR);
+    const func = pci_hw.func("00:04.1")!;
+    t.is((yield* u.pread_bytes(vpd, 16, 0)).ret, 4);
+    yield* u.syscall(function* () {
+      const pdev = (yield* pci_get_domain_bus_and_slot(0, 0, PCI_DEVFN(4, 1)))!;
+      pdev.dev_flags |= PCI_DEV_FLAGS_VPD_REF_F0;
+      yield* pci_dev_put(pdev);
+      return 0;
+    });
+    t.is((yield* u.pread_bytes(vpd, 16, 0)).ret, 9);
+    t.is(yield* u.pwrite_bytes(vpd, Uint8Array.of(1, 2, 3, 4), 4), 4);
+    t.is(hw().vpd.getUint32(4, true), 0x04030201);
+    t.is(func.vpd.getUint32(0, true), 0x7802010a);
+    // Nobody has kept function 0; without it there is nothing.
+    t.is(yield* u.sysfs_write("/sys/bus/pci/devices/0000:00:04.0/remove", "1"), 1);
+    t.is((yield* u.pread_bytes(vpd, 16, 0)).ret, -ENODEV);
+    t.is(yield* u.pwrite_bytes(vpd, Uint8Array.of(1, 2, 3, 4), 4), -ENODEV);
+    yield* u.close(vpd);
+  });
+  t.is(run(), "done");
+  kmemleak_scan();
+  t.deepEqual(
+    found().map((r) => r.title),
+    [],
+  );
+});
+
 // Functions that are not whole
 
 test("a virtual function: what its own registers lack is made up", (t) => {
@@ -794,6 +909,32 @@ test("a virtual function: what its own registers lack is made up", (t) => {
   );
   t.deepEqual(reports, []);
   t.true(said().includes("vfio-pci 0000:00:04.0: Hardware bug: VF reports bogus INTx pin 1"));
+});
+
+test("a virtual function that is known to have a pin: it is hidden, and nothing said", (t) => {
+  const reports = withConfig(
+    function* (c) {
+      t.is(yield* c.read(0x00, 4), 0x270c8086);
+      t.is(yield* c.read(0x3d, 1), 0);
+      t.is(hw().read(0x3d, 1), 1);
+    },
+    {
+      device: { ...PLAIN_WITH_PIN, vendor: 0x8086, device: 0x270c },
+      *before(u) {
+        yield* u.syscall(function* () {
+          const pdev = (yield* pci_get_domain_bus_and_slot(0, 0, PCI_DEVFN(4, 0)))!;
+          const host = (yield* pci_get_domain_bus_and_slot(0, 0, 0))!;
+          pdev.is_virtfn = true;
+          pdev.physfn = host;
+          yield* pci_dev_put(host);
+          yield* pci_dev_put(pdev);
+          return 0;
+        });
+      },
+    },
+  );
+  t.deepEqual(reports, []);
+  t.deepEqual(said(), []);
 });
 
 test("a device without a bit for memory, which is no virtual function", (t) => {
@@ -864,6 +1005,187 @@ test("cycles that fail: an error for each, and no lock is kept", (t) => {
     }
   });
   t.deepEqual(reports, []);
+});
+
+// How long capabilities are
+
+interface Length {
+  readonly what: string;
+  readonly id: number;
+  /** Behind the header, which is two bytes, or four of an extended one. */
+  readonly bytes: readonly number[];
+  readonly length: number;
+}
+const l = (what: string, id: number, bytes: readonly number[], length: number): Length => ({ what, id, bytes, length });
+const LENGTHS: readonly Length[] = [
+  l("power management", 0x01, many(6), 8),
+  l("AGP", 0x02, many(10), 12),
+  l("vital product data", 0x03, many(6), 8),
+  l("MSI", 0x05, le16(0), 10),
+  l("MSI, 64 bits", 0x05, le16(0x0080), 14),
+  l("MSI, with masks", 0x05, le16(0x0100), 20),
+  l("MSI, both", 0x05, le16(0x0180), 24),
+  l("PCI-X", 0x07, le16(0x0fff), 8),
+  l("PCI-X 266", 0x07, le16(0x1000), 24),
+  l("PCI-X 533", 0x07, le16(0x2000), 24),
+  l("HyperTransport", 0x08, [0, 0x1f], 28),
+  l("HyperTransport, of three bits", 0x08, [0, 0x20], 24),
+  l("a vendor's", 0x09, [5], 5),
+  l("MSI-X", 0x11, many(10), 12),
+  l("SATA", 0x12, [0, 0, 0xf8, 0], 8),
+  l("SATA, registers inline", 0x12, [0, 0, 0xff, 0], 16),
+  l("advanced features", 0x13, many(4), 6),
+  l("one that is hidden", 0x0d, many(4), 0),
+  l("one that does not exist", 0x15, many(4), 0),
+];
+const EXPRESS_LENGTHS: readonly Length[] = [
+  l("version 1", 0x10, le16(0x0001), 0x14),
+  l("version 1, in the root complex", 0x10, le16(0x0091), 0xc),
+  l("version 2", 0x10, le16(0x0002), 0x32),
+  l("version 2, in the root complex", 0x10, le16(0x0092), 0x2c),
+];
+const EXTENDED_LENGTHS: readonly Length[] = [
+  l("errors", 0x01, [], 0x2c),
+  l("channels", 0x02, [], 28),
+  l("two channels, arbitration that is not of phases", 0x02, [...le32(1), ...le32(1)], 40),
+  l("... of 32", 0x02, [...le32(1), ...le32(2)], 64),
+  l("... of 64", 0x09, [...le32(1), ...le32(6)], 80),
+  l("... of 128, functions'", 0x08, [...le32(1), ...le32(0xe)], 112),
+  l("serial number", 0x03, [], 12),
+  l("power budget", 0x04, [], 16),
+  l("a vendor's", 0x0b, le32(0x01400000), 20),
+  l("access control", 0x0d, [], 8),
+  l("... with a vector of 32", 0x0d, [0x20, 32], 12),
+  l("... of 33", 0x0d, [0x20, 33], 16),
+  l("... of 256", 0x0d, [0x20, 0], 40),
+  l("functions by another number", 0x0e, [], 8),
+  l("multicast", 0x12, [], 40),
+  l("page requests", 0x13, [], 16),
+  l("sizes of two BARs", 0x15, [...many(4), 0x5f], 20),
+  l("power allocation", 0x16, [0xe5], 22),
+  l("hints without a table", 0x17, le32(0x00030000), 12),
+  l("hints with a table", 0x17, le32(0x00030200), 20),
+  l("hints with a table elsewhere", 0x17, le32(0x00030400), 12),
+  l("latency", 0x18, [], 8),
+];
+/** @at: where it is, in a map without anything that is like it around. */
+const lengthIn = (map: Uint8Array, at: number, id: number): number => {
+  const end = map.findIndex((b, i) => i >= at && b !== id);
+  return end - at;
+};
+test("how long capabilities are", (t) => {
+  const tables: readonly (readonly [readonly Length[], number, (row: Length) => function_model])[] = [
+    [LENGTHS, 0x40, ({ id, bytes }) => ({ ...PLAIN, capabilities: [{ id, at: 0x40, bytes: [0, 0, ...bytes] }] })],
+    [
+      EXPRESS_LENGTHS,
+      0x40,
+      ({ id, bytes }) => ({ ...PLAIN, express_at: 0x40, capabilities: [{ id, at: 0x40, bytes: [0, 0, ...bytes] }] }),
+    ],
+    [
+      EXTENDED_LENGTHS,
+      0x110,
+      ({ id, bytes }) => ({
+        ...PLAIN,
+        express_at: 0x40,
+        capabilities: [{ id: 0x10, at: 0x40, bytes: [0, 0, 2, 0] }],
+        extended: [
+          { id: 0x18, version: 1, at: 0x100, bytes: many(8) },
+          { id, version: 1, at: 0x110, bytes: [...many(4), ...bytes] },
+        ],
+      }),
+    ],
+  ];
+  for (const [rows, at, deviceOf] of tables)
+    for (const row of rows) {
+      const reports = withConfig(
+        function* (c) {
+          const length = yield* driverView(c.u, ({ pci_config_map }) => lengthIn(pci_config_map!.$bytes, at, row.id));
+          t.is(length, row.length, row.what);
+        },
+        { device: deviceOf(row) },
+      );
+      t.deepEqual(reports, [], row.what);
+    }
+});
+
+interface Anchor {
+  readonly id: number;
+  /** What is read there at first, and after all ones were written. */
+  readonly reads: readonly [number, number];
+  readonly hard: number;
+}
+const ANCHORS: readonly Anchor[] = [
+  { id: 0x19, reads: [0x11000000, 0x11000000], hard: 0x11010019 },
+  { id: 0x55, reads: [0x11000000, 0x11000000], hard: 0x11010055 },
+  // The map has bytes, and some numbers of capabilities mean something else there: all virtual ...
+  { id: 0x2fe, reads: [0x11000000, 0xffffffff], hard: 0x110102fe },
+  // ... and nobody's, with what was to be hidden.
+  { id: 0x1ff, reads: [0x110101ff, 0x11ff01ff], hard: 0x11ff01ff },
+];
+test("the first extended capability, hidden, by its number", (t) => {
+  for (const { id, reads, hard } of ANCHORS) {
+    const reports = withConfig(
+      function* (c) {
+        t.is(hex(yield* c.read(0x100, 4)), hex(reads[0]), hex(id));
+        t.is(yield* c.write(0x100, 4, 0xffffffff), 4);
+        t.is(hex(yield* c.read(0x100, 4)), hex(reads[1]), hex(id));
+        t.is(hex(hw().read(0x100, 4)), hex(hard), hex(id));
+      },
+      {
+        device: {
+          ...RICH,
+          extended: [
+            { id, version: 1, at: 0x100, bytes: many(8), writable: [0, 0, 0xff, 0] },
+            { id: 0x18, version: 1, at: 0x110, bytes: many(8) },
+          ],
+        },
+      },
+    );
+    t.deepEqual(reports, []);
+  }
+});
+
+interface Circle {
+  readonly what: string;
+  /** Makes a capability of four or eight bytes its own next one. */
+  readonly link: () => void;
+  readonly bytes: number;
+  /** How often it is taken for another one. */
+  readonly times: number;
+}
+const CIRCLES: readonly Circle[] = [
+  { what: "capabilities", link: () => hw().config.setUint8(0x51, 0x50), bytes: 4, times: (256 - 64) / 4 - 2 },
+  {
+    what: "extended capabilities",
+    link: () => hw().config.setUint32(0x100, 0x10010018, true),
+    bytes: 8,
+    times: (4096 - 256) / 4 - 1,
+  },
+];
+test("a list that leads back to itself has an end", (t) => {
+  for (const { what, link, bytes, times } of CIRCLES) {
+    const reports = withConfig(
+      function* (c) {
+        t.is(yield* c.read(0x00, 4), 0x56791234);
+      },
+      {
+        device: {
+          ...PLAIN,
+          express_at: 0x60,
+          capabilities: [
+            { id: 0x10, at: 0x60, bytes: [0, 0, 1, 0] },
+            { id: 0x09, at: 0x50, bytes: [0, 0, 4, 0] },
+          ],
+          extended: [{ id: 0x18, version: 1, at: 0x100, bytes: many(8) }],
+        },
+        *before() {
+          link();
+        },
+      },
+    );
+    t.deepEqual(reports, []);
+    t.is(said().filter((line) => line.includes("PCI config conflict")).length, bytes * times, what);
+  }
 });
 
 // Mistakes of the C code
@@ -971,6 +1293,8 @@ interface Overlong {
   readonly what: string;
   readonly device: function_model;
   readonly reports: readonly string[];
+  /** What opening it gives if it is not a descriptor. */
+  readonly fails?: number;
 }
 const OUT_OF_BOUNDS = "BUG: KASAN: slab-out-of-bounds in";
 const OVERLONG: readonly Overlong[] = [
@@ -980,15 +1304,45 @@ const OVERLONG: readonly Overlong[] = [
     reports: ["vfio_cap_init", "vfio_fill_vconfig_bytes"],
   },
   {
+    what: "power management in the last dword",
+    device: { ...PLAIN, capabilities: [{ id: 0x01, at: 0xfc, bytes: [0, 0, 3, 0] }] },
+    reports: ["vfio_cap_init", "vfio_fill_vconfig_bytes", "vfio_update_pm_vconfig_bytes"],
+  },
+  {
+    // Behind 4096 bytes nothing can be read, so the copy is not written there.
     what: "a vendor's extended capability",
-    device: { ...RICH, extended: [{ id: 0x0b, version: 1, at: 0x100, bytes: [...many(4), ...le32(0xfff00001)] }] },
-    reports: ["vfio_ecap_init", "vfio_fill_vconfig_bytes"],
+    device: {
+      ...RICH,
+      capabilities: (RICH.capabilities ?? []).filter(({ at }) => at === EXP),
+      extended: [{ id: 0x0b, version: 1, at: 0x100, bytes: [...many(4), ...le32(0xfff00001)] }],
+    },
+    reports: ["vfio_ecap_init"],
+    fails: -EINVAL,
   },
 ];
-for (const { what, device, reports } of OVERLONG)
-  test(`${what} that says it is longer than configuration space is`, (t) => {
+for (const { what, device, reports, fails } of OVERLONG)
+  test(`${what} that is longer than configuration space is`, (t) => {
+    const titles = withConfig(
+      function* (c) {
+        if (fails === undefined) t.true(c.device >= 0);
+        else t.is(c.device, fails);
+        yield* c.read(0, 4);
+      },
+      { device },
+    );
     t.deepEqual(
-      withConfig(function* () {}, { device }).map((title) => title.replace(" [vfio_pci_core]", "")),
+      titles.map((title) => title.replace(" [vfio_pci_core]", "")),
       reports.map((f) => `${OUT_OF_BOUNDS} ${f}`),
     );
   });
+
+test("a capability at an odd place, whose registers cannot be read: no open", (t) => {
+  const reports = withConfig(
+    function* (c) {
+      t.is(c.device, -EFAULT);
+      yield* c.read(0, 4);
+    },
+    { device: { ...PLAIN, capabilities: [{ id: 0x05, at: 0x41, bytes: [0, 0, 8, 0] }] } },
+  );
+  t.deepEqual(reports, []);
+});

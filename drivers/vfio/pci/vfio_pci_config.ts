@@ -9,7 +9,7 @@ import { EFAULT, EINVAL, ENOMEM } from "#linux/errno.ts";
 import type { loff_ptr } from "#linux/fs.ts";
 import { IRQ_NOTCONNECTED } from "#linux/interrupt.ts";
 import { IORESOURCE_IO, IORESOURCE_MEM_64, IORESOURCE_PREFETCH, IORESOURCE_ROM_SHADOW } from "#linux/ioport.ts";
-import { round_up } from "#linux/kernel.ts";
+import { lower_32_bits, round_up, upper_32_bits } from "#linux/kernel.ts";
 import {
   type config_value,
   PCI_ACS_CAP,
@@ -618,7 +618,6 @@ function vfio_generate_bar_flags(pdev: pci_dev, bar: number): number {
 function vfio_bar_fixup(vdev: vfio_pci_core_device): void {
   const pdev = vdev.pdev!;
   const vconfig = vdev.vconfig!;
-  const u32 = (of: bigint): number => Number(BigInt.asUintN(32, of));
   let mask: bigint;
 
   if (!vdev.bardirty) return;
@@ -635,12 +634,12 @@ function vfio_bar_fixup(vdev: vfio_pci_core_device): void {
 
     mask = ~(pci_resource_len(pdev, bar) - 1n);
 
-    set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) & u32(mask));
+    set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) & lower_32_bits(mask));
     set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) | vfio_generate_bar_flags(pdev, bar));
 
     if (le_at(vconfig, vbar, 4) & PCI_BASE_ADDRESS_MEM_TYPE_64) {
       vbar += 4;
-      set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) & u32(mask >> 32n));
+      set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) & upper_32_bits(mask));
       i++;
     }
   }
@@ -651,11 +650,11 @@ function vfio_bar_fixup(vdev: vfio_pci_core_device): void {
   if (pci_resource_start(pdev, PCI_ROM_RESOURCE)) {
     mask = ~(pci_resource_len(pdev, PCI_ROM_RESOURCE) - 1n);
     mask |= BigInt(PCI_ROM_ADDRESS_ENABLE);
-    set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) & u32(mask));
+    set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) & lower_32_bits(mask));
   } else if (pdev.resource.at(PCI_ROM_RESOURCE).flags & IORESOURCE_ROM_SHADOW) {
     mask = ~(0x20000n - 1n);
     mask |= BigInt(PCI_ROM_ADDRESS_ENABLE);
-    set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) & u32(mask));
+    set_le_at(vconfig, vbar, 4, le_at(vconfig, vbar, 4) & lower_32_bits(mask));
   } else set_le_at(vconfig, vbar, 4, 0);
 
   vdev.bardirty = false;
@@ -1359,11 +1358,12 @@ function vfio_ext_cap_len(vdev: vfio_pci_core_device, ecap: number, epos: number
 }
 
 function vfio_update_pm_vconfig_bytes(vdev: vfio_pci_core_device, offset: number): void {
-  const v = vdev.vconfig!.$view;
-  const clear = (at: number, bits: number): void => v.setUint16(at, v.getUint16(at, true) & ~bits, true);
+  const vconfig = vdev.vconfig!;
+  const pmc = offset + PCI_PM_PMC;
+  const ctrl = offset + PCI_PM_CTRL;
 
-  clear(offset + PCI_PM_PMC, PCI_PM_CAP_PME_MASK);
-  clear(offset + PCI_PM_CTRL, PCI_PM_CTRL_PME_ENABLE | PCI_PM_CTRL_PME_STATUS);
+  set_le_at(vconfig, pmc, 2, le_at(vconfig, pmc, 2) & ~PCI_PM_CAP_PME_MASK);
+  set_le_at(vconfig, ctrl, 2, le_at(vconfig, ctrl, 2) & ~(PCI_PM_CTRL_PME_ENABLE | PCI_PM_CTRL_PME_STATUS));
 }
 
 function vfio_fill_vconfig_bytes(vdev: vfio_pci_core_device, offset: number, size: number): number {
@@ -1403,7 +1403,7 @@ function vfio_fill_vconfig_bytes(vdev: vfio_pci_core_device, offset: number, siz
 function vfio_cap_init(vdev: vfio_pci_core_device): number {
   const pdev = vdev.pdev!;
   const map = vdev.pci_config_map!;
-  const v = vdev.vconfig!.$view;
+  const vconfig = vdev.vconfig!;
   const status = { value: 0 };
   const first = { value: 0 };
   const cap = { value: 0 };
@@ -1443,7 +1443,7 @@ function vfio_cap_init(vdev: vfio_pci_core_device): number {
 
     if (!len) {
       pci_info(pdev, "%s: hiding cap %#x@%#x\n", "vfio_cap_init", cap.value, pos);
-      v.setUint8(prev, next.value);
+      set_byte_at(vconfig, prev, next.value);
       pos = next.value;
       continue;
     }
@@ -1473,7 +1473,7 @@ function vfio_cap_init(vdev: vfio_pci_core_device): number {
     caps++;
   }
 
-  if (!caps) v.setUint16(PCI_STATUS, v.getUint16(PCI_STATUS, true) & ~PCI_STATUS_CAP_LIST, true);
+  if (!caps) set_le_at(vconfig, PCI_STATUS, 2, le_at(vconfig, PCI_STATUS, 2) & ~PCI_STATUS_CAP_LIST);
 
   return 0;
 }

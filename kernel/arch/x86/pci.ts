@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The host bridge as the kernel sees it: how it reaches configuration space, and what it does with the devices at boot. Sources: arch/x86/pci/*.c */
+import { EINVAL } from "#linux/errno.ts";
 import { initialise, type Sleeps, type Spins } from "#linux/types.ts";
 import {
   IORESOURCE_BUS,
@@ -17,6 +18,7 @@ import {
   type pci_bus,
   pci_bus_add_devices,
   PCI_BRIDGE_RESOURCES,
+  PCI_CFG_SPACE_EXP_SIZE,
   pci_claim_resource,
   pci_create_root_bus,
   pci_dev,
@@ -31,12 +33,15 @@ import { subsys_initcall } from "../../init.ts";
 import { HOST_WINDOWS } from "./pci_firmware.ts";
 import { hw_pci_read, hw_pci_write, MSI_DOORBELL, pci_present } from "./pci_host.ts";
 
+/* Configuration space ends with the 4096 bytes that are mapped for a function. Source: arch/x86/pci/mmconfig_64.c */
 const pci_root_ops: pci_ops = {
   read: (bus, devfn, where, size, val) => {
+    if (where >= PCI_CFG_SPACE_EXP_SIZE) return -EINVAL;
     val.value = hw_pci_read(bus.number, devfn, where, size);
     return PCIBIOS_SUCCESSFUL;
   },
   write: (bus, devfn, where, size, val) => {
+    if (where >= PCI_CFG_SPACE_EXP_SIZE) return -EINVAL;
     hw_pci_write(bus.number, devfn, where, size, val);
     return PCIBIOS_SUCCESSFUL;
   },
