@@ -557,6 +557,52 @@ test("MSI-X", (t) => {
   ]);
 });
 
+/** Where the first messages of a device go, as it has been told: of MSI-X from its table. */
+const goingTo = (d: BusDevice, count: number): readonly boolean[] => {
+  const func = pci_hw.func(place(d))!;
+  return Array.from({ length: count }, (_, vector) => {
+    const entry = func.interrupts.registers(3, 16 * vector);
+    return entry ? entry.device.read(entry.off, 4) !== 0n : func.read(0x44, 4) !== 0;
+  });
+};
+/** A vector without a handler has only a reserved message, if it can be masked; such a one is not taken from the device again. */
+for (const { title, d, index, fds, model, after } of [
+  { title: "MSI-X", d: NIC, index: MSIX, fds: [-1, -1, 0], model: undefined, after: [true, true, false] },
+  { title: "MSI that can be masked, without a handler", d: EDU, index: MSI, fds: [-1], model: FOUR, after: [true] },
+  { title: "MSI that can be masked, with one", d: EDU, index: MSI, fds: [0], model: FOUR, after: [false] },
+  {
+    title: "MSI that cannot be masked, without a handler",
+    d: EDU,
+    index: MSI,
+    fds: [-1],
+    model: undefined,
+    after: [false],
+  },
+  { title: "MSI that cannot be masked, with one", d: EDU, index: MSI, fds: [0], model: undefined, after: [false] },
+] as const)
+  test(`what a device is told of where its messages go: ${title}`, (t) => {
+    const { reports, results } = saying(
+      d,
+      function* (u, device, say) {
+        const efd = yield* eventfd(u);
+        const set = fds.map((fd) => (fd < 0 ? fd : efd));
+        for (let round = 0; round < 2; round++) {
+          say(yield* setIrqs(u, device, EVENTFD | TRIGGER, index, set));
+          say(goingTo(d, fds.length));
+          say(yield* setIrqs(u, device, NONE | TRIGGER, index));
+          say(goingTo(d, fds.length));
+        }
+      },
+      model && [
+        { slot: 0, device: "host-bridge" },
+        { slot: 5, device: model },
+      ],
+    );
+    t.deepEqual(reports, []);
+    const on = fds.map(() => true);
+    t.deepEqual(results, [0, on, 0, after, 0, on, 0, after]);
+  });
+
 test("MSI-X: a block that fails is off as a whole", (t) => {
   const { reports, results } = saying(NIC, function* (u, device, say) {
     const efd = yield* eventfd(u);

@@ -3,11 +3,12 @@
  * Interrupts that PCI functions send as messages. Sources: drivers/pci/msi/msi.c, irqdomain.c
  * Not here: spreading over CPUs, quirks, entries of the driver's choice, devices that pcim_enable_device() manages, msi_irqs in sysfs.
  */
-import { WARN_ON } from "#linux/bug.ts";
+import { WARN_ON_ONCE } from "#linux/bug.ts";
 import { dev_get_msi_domain, dev_set_msi_domain } from "#linux/device.ts";
 import { EINVAL, ENOMEM, ENOSPC, ERANGE } from "#linux/errno.ts";
 import { kbuild } from "#linux/export.ts";
 import { type iomem, ioremap, iounmap, readl, writel } from "#linux/io.ts";
+import { IORESOURCE_UNSET } from "#linux/ioport.ts";
 import { roundup_pow_of_two } from "#linux/log2.ts";
 import {
   DOMAIN_BUS_PCI_MSI,
@@ -190,6 +191,7 @@ function pci_msi_domain_write_msg(desc: msi_desc, msg: msi_msg): void {
 export function pci_msi_create_irq_domain(name: string, doorbell: bigint): void {
   const domain = irq_domain_add_msi(name, doorbell, DOMAIN_BUS_PCI_MSI);
   domain.$activate_early = true;
+  domain.$must_reactivate = true;
   domain.$write_msg = pci_msi_domain_write_msg;
   domain.$mask = pci_msi_mask_irq;
   domain.$unmask = pci_msi_unmask_irq;
@@ -356,7 +358,8 @@ function msix_map_region(dev: pci_dev, nr_entries: number): iomem | null {
 
   pci_read_config_dword(dev, dev.msix_cap + PCI_MSIX_TABLE, table_offset);
   const bir = table_offset.value & PCI_MSIX_TABLE_BIR;
-  if (!pci_resource_flags(dev, bir)) return null;
+  const flags = pci_resource_flags(dev, bir);
+  if (!flags || flags & IORESOURCE_UNSET) return null;
 
   const phys_addr = pci_resource_start(dev, bir) + BigInt((table_offset.value & PCI_MSIX_TABLE_OFFSET) >>> 0);
 
@@ -482,7 +485,7 @@ function* pci_msi_shutdown(dev: pci_dev): Spins {
 
   // As it was after the reset
   const desc = msi_first_desc(dev.dev);
-  if (!WARN_ON(!desc)) yield* pci_msi_unmask(desc!, msi_multi_mask(desc!));
+  if (!WARN_ON_ONCE(!desc)) yield* pci_msi_unmask(desc!, msi_multi_mask(desc!));
 
   dev.irq = desc!.pci.default_irq;
 }
@@ -555,7 +558,7 @@ function* __pci_enable_msi_range(dev: pci_dev, minvec: number, maxvec: number): 
 
   if (maxvec < minvec) return -ERANGE;
 
-  if (WARN_ON(dev.msi_enabled)) return -EINVAL;
+  if (WARN_ON_ONCE(dev.msi_enabled)) return -EINVAL;
 
   let nvec = pci_msi_vec_count(dev);
   if (nvec < 0) return nvec;
@@ -582,7 +585,7 @@ function* __pci_enable_msix_range(dev: pci_dev, minvec: number, maxvec: number):
 
   if (maxvec < minvec) return -ERANGE;
 
-  if (WARN_ON(dev.msix_enabled)) return -EINVAL;
+  if (WARN_ON_ONCE(dev.msix_enabled)) return -EINVAL;
 
   let rc = yield* pci_setup_msi_context(dev);
   if (rc) return rc;
@@ -639,11 +642,11 @@ export function* pci_free_irq_vectors(dev: pci_dev): Sleeps {
 }
 EXPORT_SYMBOL(pci_free_irq_vectors);
 
-/** Number of the interrupt that is a function's message @nr, or 0 for its pin. @return -EINVAL if it has none. Source: drivers/pci/msi/msi.c */
-export function pci_irq_vector(dev: pci_dev, nr: number): number {
+/** Number of the interrupt that is a function's message @nr, or 0 for its pin. @return -EINVAL if it has none. May sleep. Source: drivers/pci/msi/msi.c */
+export function* pci_irq_vector(dev: pci_dev, nr: number): Sleeps<number> {
   if (!dev.msi_enabled && !dev.msix_enabled) return !nr ? dev.irq : -EINVAL;
 
-  const irq = msi_get_virq(dev.dev, nr);
+  const irq = yield* msi_get_virq(dev.dev, nr);
 
   return irq ? irq : -EINVAL;
 }

@@ -343,7 +343,7 @@ function* vfio_msi_set_vector_signal(
 
   if (vector >= vdev.num_ctx) return -EINVAL;
 
-  const irq = pci_irq_vector(pdev, vector);
+  const irq = yield* pci_irq_vector(pdev, vector);
 
   if (ctx_of(vdev, vector).trigger) {
     yield* irq_bypass_unregister_producer(ctx_of(vdev, vector).producer);
