@@ -1,27 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * Interrupts that PCI functions send as messages. Sources: drivers/pci/msi/msi.c, irqdomain.c
+ * Interrupts that PCI functions send as messages. Source: drivers/pci/msi/msi.c
  * Not here: spreading over CPUs, quirks, entries of the driver's choice, devices that pcim_enable_device() manages, msi_irqs in sysfs.
  */
 import { WARN_ON_ONCE } from "#linux/bug.ts";
-import { dev_get_msi_domain, dev_set_msi_domain } from "#linux/device.ts";
 import { EINVAL, ENOMEM, ENOSPC, ERANGE } from "#linux/errno.ts";
 import { kbuild } from "#linux/export.ts";
 import { type iomem, ioremap, iounmap, readl, writel } from "#linux/io.ts";
 import { IORESOURCE_UNSET } from "#linux/ioport.ts";
 import { roundup_pow_of_two } from "#linux/log2.ts";
 import {
-  DOMAIN_BUS_PCI_MSI,
-  irq_domain_add_msi,
-  irq_find_host,
   irq_get_msi_desc,
   msi_add_msi_desc,
   msi_desc,
-  msi_domain_alloc_irqs_descs_locked,
-  msi_domain_free_irqs_descs_locked,
   msi_first_desc,
   msi_for_each_desc,
-  msi_free_msi_descs,
   msi_get_virq,
   msi_lock_descs,
   type msi_msg,
@@ -75,6 +68,7 @@ import {
 import { raw_spin_lock_irqsave, raw_spin_unlock_irqrestore } from "#linux/spinlock.ts";
 import { copy_struct } from "#linux/string.ts";
 import type { Sleeps, Spins } from "#linux/types.ts";
+import { pci_msi_setup_msi_irqs, pci_msi_teardown_msi_irqs } from "./irqdomain.ts";
 
 const { EXPORT_SYMBOL, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
@@ -117,16 +111,19 @@ function pci_msix_unmask(desc: msi_desc): void {
   pci_msix_write_vector_ctrl(desc, desc.pci.msix_ctrl);
 }
 
-function* pci_msi_mask_irq(desc: msi_desc, irq: number): Spins {
+/** Of the messages' chip. Any context. Source: drivers/pci/msi/msi.c */
+export function* pci_msi_mask_irq(desc: msi_desc, irq: number): Spins {
   if (desc.pci.is_msix) pci_msix_mask(desc);
   else yield* pci_msi_mask(desc, 1 << (irq - desc.irq));
 }
-function* pci_msi_unmask_irq(desc: msi_desc, irq: number): Spins {
+/** The opposite. Any context. */
+export function* pci_msi_unmask_irq(desc: msi_desc, irq: number): Spins {
   if (desc.pci.is_msix) pci_msix_unmask(desc);
   else yield* pci_msi_unmask(desc, 1 << (irq - desc.irq));
 }
 
-function __pci_write_msi_msg(entry: msi_desc, msg: msi_msg): void {
+/** Gives a device a message, if it is awake, and remembers it. Any context. Source: drivers/pci/msi/msi.c */
+export function __pci_write_msi_msg(entry: msi_desc, msg: msi_msg): void {
   const dev = msi_desc_to_pci_dev(entry);
   const low = Number(BigInt.asUintN(32, msg.address));
   const high = Number(msg.address >> 32n);
@@ -182,37 +179,6 @@ export function pci_write_msi_msg(irq: number, msg: msi_msg): void {
   __pci_write_msi_msg(entry!, msg);
 }
 EXPORT_SYMBOL_GPL(pci_write_msi_msg);
-
-function pci_msi_domain_write_msg(desc: msi_desc, msg: msi_msg): void {
-  __pci_write_msi_msg(desc, msg);
-}
-
-/** The domain of the machine's PCI devices. @doorbell: address that their messages go to. From the machine */
-export function pci_msi_create_irq_domain(name: string, doorbell: bigint): void {
-  const domain = irq_domain_add_msi(name, doorbell, DOMAIN_BUS_PCI_MSI);
-  domain.$activate_early = true;
-  domain.$must_reactivate = true;
-  domain.$write_msg = pci_msi_domain_write_msg;
-  domain.$mask = pci_msi_mask_irq;
-  domain.$unmask = pci_msi_unmask_irq;
-}
-/** For a device that was found. Source: drivers/pci/probe.c */
-export function pci_set_msi_domain(dev: pci_dev): void {
-  dev_set_msi_domain(dev.dev, irq_find_host(DOMAIN_BUS_PCI_MSI));
-}
-
-/* Without a domain the architecture would be asked, and none here has an answer. */
-function* pci_msi_setup_msi_irqs(dev: pci_dev): Spins<number> {
-  const domain = dev_get_msi_domain(dev.dev);
-  if (!domain) return -EINVAL;
-
-  return yield* msi_domain_alloc_irqs_descs_locked(domain, dev.dev);
-}
-function* pci_msi_teardown_msi_irqs(dev: pci_dev): Spins {
-  const domain = dev_get_msi_domain(dev.dev);
-  if (domain) yield* msi_domain_free_irqs_descs_locked(domain, dev.dev);
-  msi_free_msi_descs(dev.dev);
-}
 
 function* free_msi_irqs(dev: pci_dev): Spins {
   yield* pci_msi_teardown_msi_irqs(dev);
