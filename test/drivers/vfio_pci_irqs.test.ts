@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Interrupts of vfio-pci as user space sees them: the pin, MSI and MSI-X; what is refused; masking; and what is left when the device is closed. */
 import test from "ava";
-import { EBADF, EINVAL, ENOTTY } from "#linux/errno.ts";
+import { EBADF, EINVAL, ENOTTY, ERANGE } from "#linux/errno.ts";
 import type { Sleeps } from "#linux/types.ts";
 import { log } from "../../kernel/arch/machine.ts";
 import type { function_model } from "../../kernel/arch/x86/pci_function.ts";
@@ -58,6 +58,9 @@ import "../../drivers/vfio/pci/vfio_pci.ts";
 const IRQ_STATUS = 0x24;
 const IRQ_RAISE = 0x60;
 const IRQ_ACK = 0x64;
+/** Of the driver: errors that the bus reports, and the request to give the device back. */
+const ERR = 3;
+const REQ = 4;
 /** The line that the edu devices share. */
 const LINE = 11;
 
@@ -116,6 +119,10 @@ const REFUSED: readonly Refused[] = [
   },
   { title: "INTx: no such interrupt", d: EDU, flags: NONE | TRIGGER, index: INTX, gives: -EINVAL, at: { count: 2 } },
   { title: "INTx: start", d: EDU, flags: NONE | TRIGGER, index: INTX, gives: -EINVAL, at: { start: 1, count: 1 } },
+  { title: "error: no PCI Express", d: EDU, flags: EVENTFD | TRIGGER, index: ERR, data: [-1], gives: -EINVAL },
+  { title: "error: masking", d: NIC, flags: NONE | MASK, index: ERR, gives: -ENOTTY, at: { count: 1 } },
+  { title: "request: unmasking", d: EDU, flags: NONE | UNMASK, index: REQ, gives: -ENOTTY, at: { count: 1 } },
+  { title: "request: start", d: EDU, flags: NONE | TRIGGER, index: REQ, gives: -EINVAL, at: { start: 1 } },
   { title: "no such index", d: EDU, flags: NONE | TRIGGER, index: 5, gives: -EINVAL },
   { title: "INTx is not on: trigger", d: EDU, flags: NONE | TRIGGER, index: INTX, gives: -EINVAL, at: { count: 1 } },
   { title: "INTx is not on: mask", d: EDU, flags: NONE | MASK, index: INTX, gives: -EINVAL, at: { count: 1 } },
@@ -146,6 +153,17 @@ const REFUSED: readonly Refused[] = [
   { title: "MSI is not on", d: EDU, flags: NONE | TRIGGER, index: MSI, gives: -EINVAL, at: { count: 1 } },
   { title: "MSI: no file", d: EDU, flags: EVENTFD | TRIGGER, index: MSI, data: [99], gives: -EBADF },
   { title: "MSI-X: no file", d: NIC, flags: EVENTFD | TRIGGER, index: MSIX, data: [-1, 99], gives: -EBADF },
+  { title: "INTx: eventfds, none", d: EDU, flags: EVENTFD | TRIGGER, index: INTX, gives: -EINVAL },
+  { title: "MSI: eventfds, none", d: EDU, flags: EVENTFD | TRIGGER, index: MSI, gives: -ERANGE },
+  { title: "MSI-X: eventfds, none", d: NIC, flags: EVENTFD | TRIGGER, index: MSIX, gives: -ERANGE },
+  {
+    title: "MSI-X: eventfds, none behind the last",
+    d: NIC,
+    flags: EVENTFD | TRIGGER,
+    index: MSIX,
+    at: { start: 2 },
+    gives: -EINVAL,
+  },
   {
     title: "MSI-X: more than there are",
     d: NIC,
@@ -709,4 +727,86 @@ test("without memory, each allocation failing in turn", (t) => {
     t.true(nth > (index === INTX ? 4 : 6), `${nth}`);
     t.log([...places].join(" "));
   }
+});
+
+// What only the driver raises
+
+for (const [title, d, index] of [
+  ["errors", NIC, ERR],
+  ["requests", NIC, REQ],
+  ["requests, without PCI Express", EDU, REQ],
+] as const)
+  test(`an eventfd for ${title}: tried, exchanged and off`, (t) => {
+    const got: unknown[] = [];
+    const reports = onMachine(
+      MACHINE.pci,
+      opened(d, function* (u, device) {
+        const [one, two] = [yield* eventfd(u), yield* eventfd(u)];
+        /** What comes of it, and which of the two was signalled. */
+        const set = function* (flags: number, data: readonly number[], count = data.length): Sleeps {
+          const ret = yield* setIrqs(u, device, flags | TRIGGER, index, data, { count });
+          got.push([ret, yield* signalled(u, one), yield* signalled(u, two)]);
+        };
+        // There is none.
+        yield* set(NONE, [], 1);
+        yield* set(NONE, [], 0);
+        yield* set(BOOL, [1]);
+        yield* set(BOOL, []);
+        yield* set(EVENTFD, []);
+        yield* set(EVENTFD, [-1]);
+        yield* set(EVENTFD, [-2]);
+        yield* set(EVENTFD, [99]);
+        // There is one, which only -1 or another takes away.
+        yield* set(EVENTFD, [one]);
+        yield* set(NONE, [], 1);
+        yield* set(BOOL, [0]);
+        yield* set(BOOL, [1]);
+        yield* set(EVENTFD, [-2]);
+        yield* set(EVENTFD, [99]);
+        yield* set(NONE, [], 1);
+        yield* set(EVENTFD, [two]);
+        yield* set(NONE, [], 1);
+        yield* set(EVENTFD, [-1]);
+        yield* set(NONE, [], 1);
+        // Or none at all
+        yield* set(EVENTFD, [one]);
+        yield* set(NONE, [], 0);
+        yield* set(NONE, [], 1);
+        // With one the device is closed.
+        yield* set(EVENTFD, [two]);
+      }),
+    );
+    t.deepEqual(reports, []);
+    const none = [-EINVAL, 0, 0];
+    const done = [0, 0, 0];
+    const one = [0, 1, 0];
+    t.deepEqual(got, [
+      ...[none, none, done, none, none, done, done, [-EBADF, 0, 0]],
+      ...[done, one, done, one, done, [-EBADF, 0, 0], one],
+      ...[done, [0, 0, 1], done, none],
+      ...[done, done, none, done],
+    ]);
+  });
+
+test("whoever takes a device away asks for it back, until it is closed", (t) => {
+  const got: unknown[] = [];
+  const reports = onMachine(MACHINE.pci, function* (u) {
+    yield* loadModules(u, EDU);
+    yield* give(u, EDU);
+    // Another process, which does not have it open as well
+    const child = yield* u.fork(function* (c) {
+      yield* c.sleep_ms(10);
+      yield* takeBack(c, EDU);
+    });
+    yield* opening(u, EDU, function* ({ device }) {
+      const efd = yield* eventfd(u);
+      got.push(yield* setIrqs(u, device, EVENTFD | TRIGGER, REQ, [efd]));
+      yield* u.sleep_ms(20);
+      got.push(yield* signalled(u, efd));
+    });
+    yield* u.waitpid(child);
+    yield* unloadModules(u, EDU);
+  });
+  t.deepEqual(reports, []);
+  t.deepEqual(got, [0, 1]);
 });
