@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Interrupts of vfio-pci as user space sees them: the pin, MSI and MSI-X; what is refused; masking; and what is left when the device is closed. */
 import test from "ava";
-import { EBADF, EINVAL, ENOTTY, ERANGE } from "#linux/errno.ts";
-import type { Sleeps } from "#linux/types.ts";
+import { EBADF, EBUSY, EINVAL, ENOTTY, ERANGE } from "#linux/errno.ts";
+import {
+  irq_bypass_consumer,
+  irq_bypass_producer,
+  irq_bypass_register_consumer,
+  irq_bypass_register_producer,
+  irq_bypass_unregister_consumer,
+  irq_bypass_unregister_producer,
+} from "#linux/irqbypass.ts";
+import { initialise, type Sleeps } from "#linux/types.ts";
 import { log } from "../../kernel/arch/machine.ts";
 import type { function_model } from "../../kernel/arch/x86/pci_function.ts";
 import { pci_hw, type pci_plan } from "../../kernel/arch/x86/pci_host.ts";
@@ -662,6 +670,65 @@ test("one eventfd for two vectors: the bypass is for the first", (t) => {
   for (const line of said())
     t.regex(line, /^vfio-pci 0000:01:00\.0: irq bypass producer \(token [0-9a-f]+\) registration fails: -16$/);
 });
+
+/** One who raises an interrupt and one who takes it are brought together and parted. No driver here takes any. @fails: who refuses the other */
+function* bypass(
+  said: (what: unknown) => void,
+  first: "producer" | "consumer",
+  fails?: "producer" | "consumer",
+): Sleeps {
+  const token = {};
+  const tell = (what: string) => () => said(what);
+  const told = (what: "producer" | "consumer") => () => {
+    said(`${what} add`);
+    return what === fails ? -EINVAL : 0;
+  };
+  const prod = initialise(new irq_bypass_producer(), {
+    token,
+    add_consumer: told("producer"),
+    del_consumer: tell("producer del"),
+    stop: tell("producer stop"),
+    start: tell("producer start"),
+  });
+  const cons = initialise(new irq_bypass_consumer(), {
+    token,
+    add_producer: told("consumer"),
+    del_producer: tell("consumer del"),
+    stop: tell("consumer stop"),
+    start: tell("consumer start"),
+  });
+  if (first === "producer") said(yield* irq_bypass_register_producer(prod));
+  said(yield* irq_bypass_register_consumer(cons));
+  if (first === "consumer") said(yield* irq_bypass_register_producer(prod));
+  const twin = initialise(new irq_bypass_consumer(), { token, add_producer: () => 0, del_producer: tell("never") });
+  if (fails === undefined) said(yield* irq_bypass_register_consumer(twin));
+  said(yield* irq_bypass_register_consumer(initialise(new irq_bypass_consumer(), { token })));
+  yield* irq_bypass_unregister_consumer(twin);
+  if (first === "producer") yield* irq_bypass_unregister_producer(prod);
+  yield* irq_bypass_unregister_consumer(cons);
+  yield* irq_bypass_unregister_producer(prod);
+}
+const STOP = ["producer stop", "consumer stop"];
+const START = ["consumer start", "producer start"];
+const JOINED = [...STOP, "producer add", "consumer add", ...START];
+const PARTED = [...STOP, "consumer del", "producer del", ...START];
+for (const [title, first, fails, wanted] of [
+  ["the producer first", "producer", undefined, [0, ...JOINED, 0, -EBUSY, -EINVAL, ...PARTED]],
+  ["the consumer first", "consumer", undefined, [0, ...JOINED, 0, -EBUSY, -EINVAL, ...PARTED]],
+  ["the producer refuses", "producer", "producer", [0, ...STOP, "producer add", ...START, -EINVAL, -EINVAL]],
+  [
+    "the consumer refuses",
+    "producer",
+    "consumer",
+    [0, ...STOP, "producer add", "consumer add", "producer del", ...START, -EINVAL, -EINVAL],
+  ],
+] as const)
+  test(`bypass: who raises an interrupt and who takes it: ${title}`, (t) => {
+    const got: unknown[] = [];
+    const reports = onMachine(MACHINE.pci, () => bypass((what) => void got.push(what), first, fails));
+    t.deepEqual(reports, []);
+    t.deepEqual(got, wanted);
+  });
 
 test("the device is closed with interrupts on, and used again", (t) => {
   for (const [d, index, count] of [
