@@ -71,6 +71,7 @@ import { get_page, put_page } from "#linux/mm.ts";
 import { boot, found, run, spawn } from "../../kernel/arch/machine.ts";
 import { random_schedule } from "../../kernel/explore/random.ts";
 import { run_user, type user_process } from "../../kernel/fs/process.ts";
+import { current_context } from "../../kernel/kcsan/order.ts";
 import { either } from "../../kernel/sched/either.ts";
 import { raise_irq } from "../../kernel/sched/interrupts.ts";
 import { GUP_PIN_COUNTING_BIAS, unpin_user_page } from "../../kernel/mm/gup.ts";
@@ -467,6 +468,39 @@ test.serial("an interrupt is not after who raised it", (t) => {
     [RACE],
   );
   t.regex(found()[0]!.text, /^read to 0x[0-9a-f]{16} of 4 bytes by interrupt on cpu 0:\n load \[racy\]$/m);
+});
+
+function irq_stores(): Spins {
+  store(w.d);
+  return READY;
+}
+function* raises_two(): Sleeps {
+  raise_irq({ name: "one", handler: irq_stores });
+  yield* msleep(10);
+  raise_irq({ name: "another", handler: irq_loads });
+  yield* msleep(10);
+}
+test.serial("an interrupt is not after another that has ended", (t) => {
+  boot({ kcsan: true });
+  setup();
+  spawn("test", raises_two());
+  run();
+  t.deepEqual(
+    found().map((r) => r.title),
+    [RACE],
+  );
+});
+
+const clock = { length: 0 };
+function* sleeps_often(): Sleeps {
+  for (let i = 0; i < 200; i++) yield* msleep(1);
+  clock.length = current_context()?.clock.length ?? 0;
+}
+test.serial("timers that come one after the other make no clock longer", (t) => {
+  boot({ kcsan: true });
+  spawn("test", sleeps_often());
+  t.is(run(), "done");
+  t.true(clock.length > 0 && clock.length < 10, String(clock.length));
 });
 
 function* child(_u: user_process): Sleeps {

@@ -3,12 +3,12 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import test from "ava";
-import { boot, found, log, type outcome, run } from "../../kernel/lab.ts";
+import { boot, found, log, type outcome, run, spawn } from "../../kernel/lab.ts";
 import { random_schedule } from "../../kernel/explore/random.ts";
 import { run_user, type user_process } from "../../kernel/fs/process.ts";
 import { ALL_EVENTS, KERNEL_EVENTS, trace_subscribe } from "../../kernel/trace/trace.ts";
-import { data_sections } from "../../kernel/boot.ts";
-import type { Sleeps } from "#linux/types.ts";
+import { data_sections, per_boot } from "../../kernel/boot.ts";
+import { initialise, type Sleeps, struct, u32 } from "#linux/types.ts";
 import * as faults from "../modules/checker_faults.ts";
 import * as locks from "../modules/rules_locks.ts";
 import * as memory from "../modules/rules_memory.ts";
@@ -106,6 +106,49 @@ function statics(): string[] {
     }),
   );
 }
+
+class Cell extends struct("cell", { value: u32() }) {}
+const first = per_boot(() => ({ cell: initialise(new Cell(), { value: 1 }) }));
+const second = per_boot(() => ({ cell: initialise(new Cell(), { value: first.cell.value + 1 }) }));
+const cells = { sum: 0 };
+function* looksAt(inTurn: readonly (typeof first)[]): Sleeps {
+  for (const { cell } of inTurn) cells.sum += cell.value;
+}
+/** Two tasks look at the statics in this order. @before: so has somebody before them. @return what came of it */
+function look(
+  inTurn: readonly (typeof first)[],
+  before = false,
+): { touches: number; ids: readonly number[]; titles: readonly string[] } {
+  const watcher = {
+    touches: 0,
+    step: () => {},
+    touch: () => void watcher.touches++,
+    everything: () => {},
+    barrier: () => {},
+    pause: () => {},
+  };
+  boot({ kcsan: true, schedule: { interferes: true, decide: () => 0, watcher } });
+  if (before) for (const { cell } of inTurn) cells.sum += cell.value;
+  for (const comm of ["one", "other"]) spawn(comm, looksAt(inTurn));
+  watcher.touches = 0;
+  run();
+  return {
+    touches: watcher.touches,
+    ids: [first.cell.$id, second.cell.$id, new Cell().$id],
+    titles: found().map((r) => r.title),
+  };
+}
+test.serial("in which order statics are looked at first, and by whom, shows nowhere", (t) => {
+  boot();
+  const seen = look([first, second]);
+  t.deepEqual(look([second, first]), seen);
+  t.deepEqual(look([first, second], true), seen);
+  t.is(new Set(seen.ids).size, 3);
+  t.deepEqual(seen.titles, []);
+  first.cell = new Cell();
+  boot();
+  t.is(first.cell.value, 1);
+});
 
 const SLICES = 10;
 const BOOTS = 1_000;

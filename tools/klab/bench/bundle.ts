@@ -12,8 +12,11 @@ import { CACHE } from "../paths.ts";
 import type * as inKernel from "./in-kernel.ts";
 import type * as model from "./model.ts";
 
-/** @entry: an absolute path; no file that it needs may be a module's, for these ask for their own name. @return what it exports */
-export async function loadBundle(entry: string): Promise<object> {
+/**
+ * @entry: an absolute path; no file that it needs may be a module's, for these ask for their own name.
+ * @copy: each is code of its own to the host, which makes it fast for what it does, as in a process of its own. @return what it exports
+ */
+export async function loadBundle(entry: string, copy = 0): Promise<object> {
   const { outputFiles } = await build({
     entryPoints: [entry],
     bundle: true,
@@ -28,12 +31,12 @@ export async function loadBundle(entry: string): Promise<object> {
   await mkdir(folder, { recursive: true });
   const file = join(folder, `${name}.mjs`);
   await writeFile(file, text);
-  return (await import(pathToFileURL(file).href)) as object;
+  return (await import(`${pathToFileURL(file).href}?${copy}`)) as object;
 }
 
 /** model.ts, bundled. */
-export async function loadModel(): Promise<typeof model> {
-  return (await loadBundle(join(import.meta.dirname, "model.ts"))) as typeof model;
+export async function loadModel(copy: number): Promise<typeof model> {
+  return (await loadBundle(join(import.meta.dirname, "model.ts"), copy)) as typeof model;
 }
 /** in-kernel.ts, bundled. */
 export async function loadInKernel(): Promise<typeof inKernel> {

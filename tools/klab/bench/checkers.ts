@@ -16,11 +16,11 @@ const SUBJECTS: Readonly<Record<string, Options>> = {
 };
 
 async function measure(effort: Effort): Promise<Row[]> {
-  const { runModel } = await loadModel();
-  const subjects = Object.entries(SUBJECTS).map(([name, options]): Subject => ({
-    name,
-    run: (times) => runModel(options, times),
-  }));
+  const subjects: Subject[] = [];
+  for (const [name, options] of Object.entries(SUBJECTS)) {
+    const { runModel } = await loadModel(subjects.length);
+    subjects.push({ name, run: (times) => runModel(options, times) });
+  }
   const { ns, ratio } = interleave(subjects, effort);
   const row = (name: string, limit: number | null): Row => ({
     name,

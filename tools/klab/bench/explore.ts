@@ -45,7 +45,7 @@ interface Walks {
   readonly theirs: number;
 }
 /** They take turns. @return executions a second of the processor, a round each: the kernel's model with its checkers on and off, fast-check's */
-async function besideFastCheck({ walk }: Schedules, { quick, step }: Effort): Promise<Walks[]> {
+async function besideFastCheck(on: Schedules, off: Schedules, { quick, step }: Effort): Promise<Walks[]> {
   const [mine, yours] = quick ? [500, 100] : [3000, 400];
   const timed = async (times: number, work: () => unknown): Promise<number> => {
     const start = process.cpuUsage();
@@ -54,16 +54,16 @@ async function besideFastCheck({ walk }: Schedules, { quick, step }: Effort): Pr
     return (times * 1e6) / (user + system);
   };
   const rounds: Walks[] = [];
-  for (let round = 0; round <= (quick ? 3 : 11); round++) {
+  const [warming, counted] = quick ? [1, 3] : [5, 11];
+  for (let round = 0; round < warming + counted; round++) {
     step("beside fast-check");
     rounds.push({
-      on: await timed(mine, () => walk("pairs", TASKS, mine, ON)),
-      off: await timed(mine, () => walk("pairs", TASKS, mine, OFF)),
+      on: await timed(mine, () => on.walk("pairs", TASKS, mine, ON)),
+      off: await timed(mine, () => off.walk("pairs", TASKS, mine, OFF)),
       theirs: await timed(yours, () => walkWithPromises(yours)),
     });
   }
-  // The first round warms all up.
-  return rounds.slice(1);
+  return rounds.slice(warming);
 }
 
 const count = (name: string, value: number | null, most?: number): Row => ({
@@ -77,7 +77,9 @@ const count = (name: string, value: number | null, most?: number): Row => ({
 
 async function measure(effort: Effort): Promise<Row[]> {
   const { quick, step } = effort;
-  const s = (await loadBundle(join(import.meta.dirname, "schedules.ts"))) as Schedules;
+  const copy = async (n: number): Promise<Schedules> =>
+    (await loadBundle(join(import.meta.dirname, "schedules.ts"), n)) as Schedules;
+  const [s, off] = [await copy(0), await copy(1)];
   const most = quick ? 2000 : 50_000;
   step("executions to exhaust");
   const reduced = s.exhaust("pairs", TASKS, "sleep", most, QUIET);
@@ -96,8 +98,8 @@ async function measure(effort: Effort): Promise<Row[]> {
     }
   const { ns } = interleave(
     [
-      { name: "on", run: (times) => repeat(times, () => s.exhaust("pairs", TASKS, "sleep", most, ON)), times: 1 },
-      { name: "off", run: (times) => repeat(times, () => s.exhaust("pairs", TASKS, "sleep", most, OFF)), times: 1 },
+      { name: "on", run: (times) => repeat(times, () => s.exhaust("pairs", TASKS, "sleep", most, ON)) },
+      { name: "off", run: (times) => repeat(times, () => off.exhaust("pairs", TASKS, "sleep", most, OFF)) },
     ],
     effort,
   );
@@ -110,7 +112,7 @@ async function measure(effort: Effort): Promise<Row[]> {
       against: null,
       bound: null,
     });
-  const rounds = await besideFastCheck(s, effort);
+  const rounds = await besideFastCheck(s, off, effort);
   const theirs = "fast-check's scheduler";
   const perSecond = { unit: "1/s", ratio: null, against: null, bound: null };
   const walks = (how: "on" | "off"): Row => ({

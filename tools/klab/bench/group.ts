@@ -45,8 +45,9 @@ export interface Subject {
   readonly times?: number;
 }
 
-/** How long one subject is at work in one round, in ms of the processor. */
+/** How long one subject is at work in one round, in ms of the processor; and before the first, for the host to compile what it does often. */
 const ROUND_MS = 60;
+const WARM_MS = 1000;
 const ROUNDS = 11;
 
 export function median(of: readonly number[]): number {
@@ -64,12 +65,15 @@ function timed(subject: Subject, times: number): number {
   return (user + system) / 1000;
 }
 
-/** How many times fit into a round; warms the subject up on the way. */
-function timesOf(subject: Subject, roundMs: number): number {
+/** How many times fit into a round, once the subject is warm. */
+function timesOf(subject: Subject, roundMs: number, warmMs: number): number {
   if (subject.times !== undefined) return subject.times;
-  for (let times = 1; ; times *= 4) {
+  let warm = 0;
+  for (let times = 1; ;) {
     const took = timed(subject, times);
-    if (took > roundMs / 4) return Math.max(1, Math.round((times * roundMs) / took));
+    warm += took;
+    if (took < roundMs / 4) times *= 4;
+    else if (warm >= warmMs) return Math.max(1, Math.round((times * roundMs) / took));
   }
 }
 
@@ -84,7 +88,7 @@ export interface Measured {
 export function interleave(subjects: readonly Subject[], { quick, step }: Effort): Measured {
   const roundMs = quick ? ROUND_MS / 4 : ROUND_MS;
   const rounds = quick ? 3 : ROUNDS;
-  const times = subjects.map((subject) => timesOf(subject, roundMs));
+  const times = subjects.map((subject) => timesOf(subject, roundMs, quick ? 0 : WARM_MS));
   const taken = new Map<string, number[]>(subjects.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (const [i, subject] of subjects.entries()) {

@@ -59,18 +59,18 @@ function callOf(label: string): string | null {
 
 /** Every answer but the quiet one, to every question about what may fail or happen, one at a time. */
 interface Singles {
-  /** In drivers, which are modules: a call in turn, and each place in it once. */
+  /** In drivers, which are modules: a call in turn, and each place in it once; then those that come again, in another scenario and in the same. */
   readonly drivers: readonly Single[];
   /** What happens: each thing in turn, and of each one moment after the other. */
   readonly events: readonly Single[];
-  /** In the core, which has been tried for longer, in turns with a driver's places once more in each other scenario; and the rest. */
+  /** In the core, which has been tried for longer, and what comes again there. */
   readonly later: readonly Single[];
 }
 function singles(quiets: readonly Quiet[]): Singles {
   const seen = new Set<string>();
   const drivers = new Map<string, Single[]>();
   const events = new Map<string, Single[]>();
-  const elsewhere = new Map<string, Single[]>();
+  const [elsewhere, here]: [Map<string, Single[]>, Map<string, Single[]>] = [new Map(), new Map()];
   const [core, again]: [Single[], Single[]] = [[], []];
   // What a failure leaves behind may show only when all is done once more, as it is in the longest scenario.
   const longestFirst = [...quiets.entries()].sort(([, a], [, b]) => b.questions.length - a.questions.length);
@@ -82,8 +82,8 @@ function singles(quiets: readonly Quiet[]): Singles {
       const one = { scenario, at, choice: 1 };
       const call = callOf(label);
       if (!seen.has(label)) (call === null ? core : listed(drivers, call)).push(one);
-      // Where the longest one comes to something worse first, a shorter one may end well and show what was lost.
-      else if (call !== null && !tried.has(label)) listed(elsewhere, call).push(one);
+      // The second of its kind may be another variable; and a scenario that does not come to something worse shows what was lost.
+      else if (call !== null) listed(tried.has(label) ? here : elsewhere, call).push(one);
       else again.push(one);
       seen.add(label);
       tried.add(label);
@@ -93,10 +93,11 @@ function singles(quiets: readonly Quiet[]): Singles {
     for (const { at, kind, labels } of questions)
       if (kind !== "fault")
         for (const [i, what] of labels.entries()) listed(events, what).push({ scenario, at, choice: i + 1 });
+  const turns = (lists: Map<string, Single[]>): Single[] => inTurn([...lists.values()]);
   return {
-    drivers: inTurn([...drivers.values()]),
-    events: inTurn([...events.values()]),
-    later: [...inTurn([core, inTurn([...elsewhere.values()])]), ...again],
+    drivers: [...turns(drivers), ...inTurn([turns(elsewhere), turns(here)])],
+    events: turns(events),
+    later: [...core, ...again],
   };
 }
 
@@ -146,10 +147,10 @@ export function* tries(scenarios: number, quiets: readonly Quiet[], seed: number
     // Of what may take more than one thing at a time, a few; the rest comes with what is left.
     if (d % 2 === 0) yield more.next().value;
   }
-  for (const one of later) {
+  for (const [i, one] of later.entries()) {
     yield single(one);
     // What takes two things at once is not to wait until every single one has been tried.
-    yield walk(walked % 4 === 3, walked++ % scenarios);
+    if (i % 3 === 2) yield walk(walked % 4 === 3, walked++ % scenarios);
   }
   for (; ; walked++) yield walk(walked % 2 === 0, walked % scenarios);
 }
