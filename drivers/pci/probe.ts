@@ -9,6 +9,7 @@ import {
   class_,
   class_register,
   dev_info,
+  dev_set_msi_domain,
   dev_set_name,
   type device,
   device_add,
@@ -38,6 +39,7 @@ import {
 } from "#linux/ioport.ts";
 import { sprintf } from "#linux/kernel.ts";
 import { INIT_LIST_HEAD, LIST_HEAD, list_add_tail, list_for_each_entry } from "#linux/list.ts";
+import { DOMAIN_BUS_PCI_MSI, irq_find_host } from "#linux/msi.ts";
 import { mutex, mutex_init, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import {
   type config_value,
@@ -59,8 +61,6 @@ import {
   pci_bus_read_config_dword,
   pci_bus_type,
   PCI_CAP_ID_EXP,
-  PCI_CAP_ID_MSI,
-  PCI_CAP_ID_MSIX,
   PCI_CAP_ID_PCIX,
   PCI_CAP_ID_SSVID,
   PCI_CFG_SPACE_EXP_SIZE,
@@ -106,10 +106,6 @@ import {
   PCI_MEMORY_LIMIT,
   PCI_MEMORY_RANGE_MASK,
   PCI_MEMORY_RANGE_TYPE_MASK,
-  PCI_MSI_FLAGS,
-  PCI_MSI_FLAGS_ENABLE,
-  PCI_MSIX_FLAGS,
-  PCI_MSIX_FLAGS_ENABLE,
   pci_name,
   type pci_ops,
   pci_pcie_type,
@@ -157,7 +153,7 @@ import { raw_spin_lock_init } from "#linux/spinlock.ts";
 import { initialise, type Sleeps, type Spins } from "#linux/types.ts";
 import { on_x86 } from "#asm/setup.ts";
 import { pci_bus_get, pci_bus_put } from "./bus.ts";
-import { pci_set_msi_domain } from "./msi/msi.ts";
+import { pci_msi_init, pci_msix_init } from "./msi/pcidev_msi.ts";
 import {
   pci_acs_init,
   pci_allocate_cap_save_buffers,
@@ -861,28 +857,6 @@ function* pci_scan_device(bus: pci_bus, devfn: number): Sleeps<pci_dev | null> {
   return dev;
 }
 
-/** Off, whatever the firmware left. Source: drivers/pci/msi/msi.c */
-function pci_msi_init(dev: pci_dev): void {
-  const ctrl = { value: 0 };
-
-  dev.msi_cap = pci_find_capability(dev, PCI_CAP_ID_MSI);
-  if (!dev.msi_cap) return;
-
-  pci_read_config_word(dev, dev.msi_cap + PCI_MSI_FLAGS, ctrl);
-  if (ctrl.value & PCI_MSI_FLAGS_ENABLE)
-    pci_write_config_word(dev, dev.msi_cap + PCI_MSI_FLAGS, ctrl.value & ~PCI_MSI_FLAGS_ENABLE);
-}
-function pci_msix_init(dev: pci_dev): void {
-  const ctrl = { value: 0 };
-
-  dev.msix_cap = pci_find_capability(dev, PCI_CAP_ID_MSIX);
-  if (!dev.msix_cap) return;
-
-  pci_read_config_word(dev, dev.msix_cap + PCI_MSIX_FLAGS, ctrl);
-  if (ctrl.value & PCI_MSIX_FLAGS_ENABLE)
-    pci_write_config_word(dev, dev.msix_cap + PCI_MSIX_FLAGS, ctrl.value & ~PCI_MSIX_FLAGS_ENABLE);
-}
-
 function* pci_init_capabilities(dev: pci_dev): Sleeps {
   pci_msi_init(dev);
   pci_msix_init(dev);
@@ -894,6 +868,10 @@ function* pci_init_capabilities(dev: pci_dev): Sleeps {
   pci_acs_init(dev);
 
   yield* pci_init_reset_methods(dev);
+}
+
+function pci_set_msi_domain(dev: pci_dev): void {
+  dev_set_msi_domain(dev.dev, irq_find_host(DOMAIN_BUS_PCI_MSI));
 }
 
 function* pci_device_add(dev: pci_dev, bus: pci_bus): Sleeps {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // custom: message-signalled interrupts
-export { pci_msi_create_irq_domain } from "../../drivers/pci/msi/msi.ts";
+export { pci_msi_create_irq_domain } from "../../drivers/pci/msi/irqdomain.ts";
 export {
   DOMAIN_BUS_ANY,
   DOMAIN_BUS_FSL_MC_MSI,

@@ -26,6 +26,7 @@ export {
   u8,
   ulong,
 } from "../../kernel/lib/struct.ts";
+export { member_of } from "../../kernel/lib/member_of.ts";
 export {
   b16,
   b32,

@@ -38,7 +38,7 @@ export const IRQ_TYPE_LEVEL_HIGH = 4;
 export const IRQ_TYPE_LEVEL_LOW = 8;
 export const IRQ_TYPE_LEVEL_MASK = IRQ_TYPE_LEVEL_HIGH | IRQ_TYPE_LEVEL_LOW;
 
-/** What the controller, or the device that sends messages, is told. Called with the descriptor's lock held, but for deactivate. */
+/** What the controller, or the device that sends messages, is told. Called with the descriptor's lock held. */
 export interface irq_chip {
   /** A first handler comes: where the interrupt goes. */
   readonly activate: (irq: number) => Spins;
@@ -82,6 +82,8 @@ export class irq_desc extends struct("irq_desc", {
   $chip: opaque<irq_chip | null>(() => null),
   /** IRQD_ACTIVATED: the chip knows where it goes. */
   $activated: bool(),
+  /** IRQD_IRQ_MASKED, as the chip was last told. */
+  $masked: bool(),
 }) {}
 
 const s = per_boot(() => ({ descs: new Map<number, irq_desc>() }));
@@ -99,6 +101,7 @@ export function irq_alloc_descs(from: number, cnt: number): number {
     const desc = new irq_desc();
     desc.irq = irq;
     desc.depth = 1;
+    desc.$masked = true;
     spin_lock_init(desc.lock);
     init_waitqueue_head(desc.wait_for_threads);
     s.descs.set(irq, desc);
@@ -190,9 +193,9 @@ function* irq_thread(action: irqaction): Sleeps<number> {
   return 0;
 }
 
-/** Tells the chip where an interrupt goes. Any context. Source: irq_domain_activate_irq() */
+/** Tells the chip where an interrupt goes, if it was not told. Any context. Source: irq_domain_activate_irq() */
 export function* irq_activate(desc: irq_desc): Spins {
-  if (desc.$chip) yield* desc.$chip.activate(desc.irq);
+  if (!desc.$activated && desc.$chip) yield* desc.$chip.activate(desc.irq);
   desc.$activated = true;
 }
 /** The opposite, if it was told. Any context. Source: irq_domain_deactivate_irq() */
@@ -202,12 +205,25 @@ export function* irq_deactivate(desc: irq_desc): Spins {
   desc.$activated = false;
 }
 
-/* The device learns first where to send it, then the line is on. */
+function* mask_irq(desc: irq_desc): Spins {
+  if (desc.$masked || !desc.$chip?.mask) return;
+  yield* desc.$chip.mask(desc.irq);
+  desc.$masked = true;
+}
+function* unmask_irq(desc: irq_desc): Spins {
+  if (!desc.$masked || !desc.$chip?.unmask) return;
+  yield* desc.$chip.unmask(desc.irq);
+  desc.$masked = false;
+}
+
 function* irq_startup(desc: irq_desc): Spins {
-  yield* irq_activate(desc);
-  if (desc.depth !== 0) return;
-  if (desc.$chip?.unmask) yield* desc.$chip.unmask(desc.irq);
+  desc.depth = 0;
+  yield* unmask_irq(desc);
   if (is_due(desc)) deliver(desc);
+}
+function* irq_shutdown(desc: irq_desc): Spins {
+  desc.depth = 1;
+  yield* mask_irq(desc);
 }
 
 function* __setup_irq(irq: number, desc: irq_desc, new_: irqaction): Sleeps<number> {
@@ -229,9 +245,11 @@ function* __setup_irq(irq: number, desc: irq_desc, new_: irqaction): Sleeps<numb
   } else {
     desc.action = new_;
     desc.pending = false;
-    desc.depth = new_.flags & IRQF_NO_AUTOEN ? 1 : 0;
     if (new_.flags & IRQF_TRIGGER_MASK) desc.trigger_type = new_.flags & IRQF_TRIGGER_MASK;
-    yield* irq_startup(desc);
+    // The device learns first where to send it, even if it is off as yet.
+    yield* irq_activate(desc);
+    if (new_.flags & IRQF_NO_AUTOEN) desc.depth = 1;
+    else yield* irq_startup(desc);
   }
   yield* spin_unlock_irqrestore(desc.lock, flags);
   return 0;
@@ -283,7 +301,7 @@ export function* free_irq(irq: number, dev_id: object | null): Sleeps<string | n
   const desc = irq_to_desc(irq);
   if (!desc) return null;
 
-  const flags = yield* spin_lock_irqsave(desc.lock);
+  let flags = yield* spin_lock_irqsave(desc.lock);
   let before: irqaction | null = null;
   let action = desc.action;
   while (action && action.dev_id !== dev_id) {
@@ -297,15 +315,16 @@ export function* free_irq(irq: number, dev_id: object | null): Sleeps<string | n
   }
   if (before) before.next = action.next;
   else desc.action = action.next;
-  if (!desc.action) {
-    desc.depth = 1;
-    if (desc.$chip?.mask) yield* desc.$chip.mask(irq);
-  }
+  if (!desc.action) yield* irq_shutdown(desc);
   yield* spin_unlock_irqrestore(desc.lock, flags);
 
   yield* synchronize_irq(irq);
   if (action.thread) yield* kthread_stop(action.thread);
-  if (!desc.action) yield* irq_deactivate(desc);
+  if (!desc.action) {
+    flags = yield* spin_lock_irqsave(desc.lock);
+    yield* irq_deactivate(desc);
+    yield* spin_unlock_irqrestore(desc.lock, flags);
+  }
 
   const devname = action.name;
   kfree(action);
@@ -337,6 +356,7 @@ export function* enable_irq(irq: number): Spins {
   if (!desc) return;
   const flags = yield* spin_lock_irqsave(desc.lock);
   if (desc.depth === 0) WARN(true, "Unbalanced enable for IRQ %d\n", irq);
-  else if (--desc.depth === 0 && is_due(desc)) deliver(desc);
+  else if (desc.depth === 1) yield* irq_startup(desc);
+  else desc.depth--;
   yield* spin_unlock_irqrestore(desc.lock, flags);
 }

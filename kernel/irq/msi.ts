@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Interrupts that devices send as messages: domains that give out numbers for them. Source: kernel/irq/msi.c, as far as simple descriptors go */
-import { WARN_ON } from "#linux/bug.ts";
+import { WARN_ON_ONCE } from "#linux/bug.ts";
 import { type device, devres_add, devres_alloc } from "#linux/device.ts";
 import { EBUSY, ENOMEM } from "#linux/errno.ts";
 import type { iomem } from "#linux/io.ts";
@@ -74,6 +74,8 @@ export class irq_domain extends struct("irq_domain", {
   $remap: bool(),
   /** MSI_FLAG_ACTIVATE_EARLY: the device has a message as soon as it has a number. */
   $activate_early: bool(),
+  /** MSI_FLAG_MUST_REACTIVATE: and gets it again with the first handler, if it can be masked until then. */
+  $must_reactivate: bool(),
   /** Programs the device. */
   $write_msg: fn<(desc: msi_desc, msg: msi_msg) => Spins | void>(),
   $mask: fn<(desc: msi_desc, irq: number) => Spins>(),
@@ -118,6 +120,7 @@ const data_of = (dev: device): msi_device_data | null => dev.msi.data as msi_dev
 const FIRST_MSI = 1024;
 
 function msi_device_data_release(dev: device, _res: kobj_memory): void {
+  WARN_ON_ONCE(!list_empty(data_of(dev)!.descs));
   dev.msi.data = null;
 }
 
@@ -159,15 +162,22 @@ export function msi_for_each_desc(dev: device): Iterable<msi_desc> {
   const md = data_of(dev);
   return md ? list_for_each_entry(md.descs, msi_desc, "list") : [];
 }
-/** Number of the interrupt that a device's message `index` raises, 0 if it has none. */
-export function msi_get_virq(dev: device, index: number): number {
+/** Number of the interrupt that a device's message `index` raises, 0 if it has none. May sleep */
+export function* msi_get_virq(dev: device, index: number): Sleeps<number> {
+  let ret = 0;
+
+  if (!data_of(dev)) return 0;
+
+  yield* msi_lock_descs(dev);
   for (const desc of msi_for_each_desc(dev)) {
     // Those of MSI share a descriptor.
     if (desc.pci.is_msix || desc.nvec_used === 1) {
-      if (desc.msi_index === index) return desc.irq;
-    } else if (index < desc.nvec_used) return desc.irq ? desc.irq + index : 0;
+      if (desc.msi_index === index) ret = desc.irq;
+    } else if (index < desc.nvec_used && desc.irq) ret = desc.irq + index;
+    if (ret) break;
   }
-  return 0;
+  msi_unlock_descs(dev);
+  return ret;
 }
 
 /** Adds a copy of a descriptor. @return 0 or -ENOMEM. Context: the descriptors' lock held */
@@ -194,10 +204,9 @@ function msi_add_simple_msi_descs(dev: device, ndesc: number): number {
   }
   return 0;
 }
-/** Frees descriptors, which have no numbers any more. Context: their lock held */
+/** Frees descriptors. Context: their lock held */
 export function msi_free_msi_descs(dev: device): void {
   for (const desc of list_for_each_entry_safe(data_of(dev)!.descs, msi_desc, "list")) {
-    WARN_ON(desc.irq !== 0);
     list_del(desc.list);
     kfree(desc);
   }
@@ -235,9 +244,18 @@ class msi_chip implements irq_chip {
   }
 }
 
-/** Numbers for the messages of a device that have none. @return 0. Context: the descriptors' lock held */
+/* All messages of a device can be masked or none: the first says which. */
+function msi_check_reservation_mode(domain: irq_domain, dev: device): boolean {
+  if (!domain.$must_reactivate) return false;
+
+  const desc = msi_first_desc(dev)!;
+  return desc.pci.is_msix || desc.pci.can_mask;
+}
+
+/** Numbers for the messages of a device that have none: as many as are asked for. @return 0. Context: the descriptors' lock held */
 export function* msi_domain_alloc_irqs_descs_locked(domain: irq_domain, dev: device): Spins<number> {
   const chip = new msi_chip(domain);
+  const can_reserve = msi_check_reservation_mode(domain, dev);
   for (const desc of msi_for_each_desc(dev)) {
     if (desc.irq) continue;
     desc.irq = irq_alloc_descs(FIRST_MSI, desc.nvec_used);
@@ -245,7 +263,9 @@ export function* msi_domain_alloc_irqs_descs_locked(domain: irq_domain, dev: dev
       const irq_desc = irq_to_desc(irq)!;
       irq_desc.msi_desc = desc;
       irq_desc.$chip = chip;
-      if (domain.$activate_early) yield* irq_activate(irq_desc);
+      if (!domain.$activate_early) continue;
+      yield* irq_activate(irq_desc);
+      if (can_reserve) irq_desc.$activated = false;
     }
   }
   return 0;
@@ -274,7 +294,6 @@ export function* msi_domain_alloc_irqs(domain: irq_domain, dev: device, nvec: nu
 
 /** The opposite. Nobody may have a handler for them any more. May sleep. */
 export function* msi_domain_free_irqs(domain: irq_domain, dev: device): Sleeps {
-  if (!data_of(dev)) return;
   yield* msi_lock_descs(dev);
   yield* msi_domain_free_irqs_descs_locked(domain, dev);
   msi_free_msi_descs(dev);

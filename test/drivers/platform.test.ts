@@ -23,13 +23,23 @@ import {
   platform_irq_count,
   platform_unregister_drivers,
 } from "#linux/platform_device.ts";
-import { embed, initialise, sizeof, type Sleeps, struct, struct_array, u32 } from "#linux/types.ts";
+import { embed, initialise, sizeof, type Sleeps, type Spins, struct, struct_array, u32 } from "#linux/types.ts";
 import * as uapi from "#uapi/linux/vfio.ts";
 import { configure_device_tree, HIGHBANK } from "../../kernel/arch/arm64/device_tree.ts";
 import { mmio_registers } from "../../kernel/arch/arm64/mmio_registers.ts";
 import { boot, found, log, run, spawn } from "../../kernel/arch/machine.ts";
 import { run_user, type user_process } from "../../kernel/fs/process.ts";
-import { irq_line } from "../../kernel/irq/manage.ts";
+import {
+  disable_irq,
+  enable_irq,
+  free_irq,
+  IRQ_HANDLED,
+  irq_alloc_desc,
+  irq_line,
+  irq_to_desc,
+  IRQF_NO_AUTOEN,
+  request_irq,
+} from "../../kernel/irq/manage.ts";
 import { fault_injections, make_it_fail, set_fail_nth } from "../../kernel/lib/fault-inject.ts";
 import { kmemleak_scan } from "../../kernel/mm/kmemleak.ts";
 import { close } from "../helpers/ccw.ts";
@@ -246,6 +256,42 @@ test.serial("a driver with its one device, and several drivers at once: all or n
   t.deepEqual(seen, [42, null, "remove toy", -ENODEV, -EBUSY]);
   t.deepEqual(reports, []);
 });
+
+/** An interrupt that is requested, turned on, off and on, and freed, under a chip that says what it is told. */
+function* told(flags: number): Sleeps {
+  const irq = irq_alloc_desc(2000);
+  const tell = (what: string) =>
+    function* (): Spins {
+      yield* [];
+      say(what);
+    };
+  const chip = {
+    activate: tell("activate"),
+    unmask: tell("unmask"),
+    mask: tell("mask"),
+    deactivate: tell("deactivate"),
+  };
+  irq_to_desc(irq)!.$chip = chip;
+  const me = {};
+  say(yield* request_irq(irq, () => IRQ_HANDLED, flags, "toy", me));
+  if (flags & IRQF_NO_AUTOEN) yield* enable_irq(irq);
+  say("on");
+  // Lazily: it is masked if one comes.
+  yield* disable_irq(irq);
+  yield* enable_irq(irq);
+  yield* free_irq(irq, me);
+}
+for (const [flags, first] of [
+  [0, ["activate", "unmask", 0]],
+  [IRQF_NO_AUTOEN, ["activate", 0, "unmask"]],
+] as const)
+  test.serial(`what a chip is told of an interrupt: flags ${flags.toString(16)}`, (t) => {
+    t.deepEqual(
+      inKernel(() => told(flags)),
+      [],
+    );
+    t.deepEqual(seen, [...first, "on", "mask", "deactivate"]);
+  });
 
 function* files(u: user_process): Sleeps {
   for (const d of [XGMAC, PL330]) {

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Interrupts of vfio-pci as user space sees them: the pin, MSI and MSI-X; what is refused; masking; and what is left when the device is closed. */
 import test from "ava";
-import { EBADF, EINVAL, ENOTTY } from "#linux/errno.ts";
-import type { Sleeps } from "#linux/types.ts";
+import { EBADF, EBUSY, EINVAL, ENOTTY, ERANGE } from "#linux/errno.ts";
+import {
+  irq_bypass_consumer,
+  irq_bypass_producer,
+  irq_bypass_register_consumer,
+  irq_bypass_register_producer,
+  irq_bypass_unregister_consumer,
+  irq_bypass_unregister_producer,
+} from "#linux/irqbypass.ts";
+import { initialise, type Sleeps } from "#linux/types.ts";
 import { log } from "../../kernel/arch/machine.ts";
 import type { function_model } from "../../kernel/arch/x86/pci_function.ts";
 import { pci_hw, type pci_plan } from "../../kernel/arch/x86/pci_host.ts";
@@ -58,6 +66,9 @@ import "../../drivers/vfio/pci/vfio_pci.ts";
 const IRQ_STATUS = 0x24;
 const IRQ_RAISE = 0x60;
 const IRQ_ACK = 0x64;
+/** Of the driver: errors that the bus reports, and the request to give the device back. */
+const ERR = 3;
+const REQ = 4;
 /** The line that the edu devices share. */
 const LINE = 11;
 
@@ -116,6 +127,10 @@ const REFUSED: readonly Refused[] = [
   },
   { title: "INTx: no such interrupt", d: EDU, flags: NONE | TRIGGER, index: INTX, gives: -EINVAL, at: { count: 2 } },
   { title: "INTx: start", d: EDU, flags: NONE | TRIGGER, index: INTX, gives: -EINVAL, at: { start: 1, count: 1 } },
+  { title: "error: no PCI Express", d: EDU, flags: EVENTFD | TRIGGER, index: ERR, data: [-1], gives: -EINVAL },
+  { title: "error: masking", d: NIC, flags: NONE | MASK, index: ERR, gives: -ENOTTY, at: { count: 1 } },
+  { title: "request: unmasking", d: EDU, flags: NONE | UNMASK, index: REQ, gives: -ENOTTY, at: { count: 1 } },
+  { title: "request: start", d: EDU, flags: NONE | TRIGGER, index: REQ, gives: -EINVAL, at: { start: 1 } },
   { title: "no such index", d: EDU, flags: NONE | TRIGGER, index: 5, gives: -EINVAL },
   { title: "INTx is not on: trigger", d: EDU, flags: NONE | TRIGGER, index: INTX, gives: -EINVAL, at: { count: 1 } },
   { title: "INTx is not on: mask", d: EDU, flags: NONE | MASK, index: INTX, gives: -EINVAL, at: { count: 1 } },
@@ -146,6 +161,17 @@ const REFUSED: readonly Refused[] = [
   { title: "MSI is not on", d: EDU, flags: NONE | TRIGGER, index: MSI, gives: -EINVAL, at: { count: 1 } },
   { title: "MSI: no file", d: EDU, flags: EVENTFD | TRIGGER, index: MSI, data: [99], gives: -EBADF },
   { title: "MSI-X: no file", d: NIC, flags: EVENTFD | TRIGGER, index: MSIX, data: [-1, 99], gives: -EBADF },
+  { title: "INTx: eventfds, none", d: EDU, flags: EVENTFD | TRIGGER, index: INTX, gives: -EINVAL },
+  { title: "MSI: eventfds, none", d: EDU, flags: EVENTFD | TRIGGER, index: MSI, gives: -ERANGE },
+  { title: "MSI-X: eventfds, none", d: NIC, flags: EVENTFD | TRIGGER, index: MSIX, gives: -ERANGE },
+  {
+    title: "MSI-X: eventfds, none behind the last",
+    d: NIC,
+    flags: EVENTFD | TRIGGER,
+    index: MSIX,
+    at: { start: 2 },
+    gives: -EINVAL,
+  },
   {
     title: "MSI-X: more than there are",
     d: NIC,
@@ -557,6 +583,52 @@ test("MSI-X", (t) => {
   ]);
 });
 
+/** Where the first messages of a device go, as it has been told: of MSI-X from its table. */
+const goingTo = (d: BusDevice, count: number): readonly boolean[] => {
+  const func = pci_hw.func(place(d))!;
+  return Array.from({ length: count }, (_, vector) => {
+    const entry = func.interrupts.registers(3, 16 * vector);
+    return entry ? entry.device.read(entry.off, 4) !== 0n : func.read(0x44, 4) !== 0;
+  });
+};
+/** A vector without a handler has only a reserved message, if it can be masked; such a one is not taken from the device again. */
+for (const { title, d, index, fds, model, after } of [
+  { title: "MSI-X", d: NIC, index: MSIX, fds: [-1, -1, 0], model: undefined, after: [true, true, false] },
+  { title: "MSI that can be masked, without a handler", d: EDU, index: MSI, fds: [-1], model: FOUR, after: [true] },
+  { title: "MSI that can be masked, with one", d: EDU, index: MSI, fds: [0], model: FOUR, after: [false] },
+  {
+    title: "MSI that cannot be masked, without a handler",
+    d: EDU,
+    index: MSI,
+    fds: [-1],
+    model: undefined,
+    after: [false],
+  },
+  { title: "MSI that cannot be masked, with one", d: EDU, index: MSI, fds: [0], model: undefined, after: [false] },
+] as const)
+  test(`what a device is told of where its messages go: ${title}`, (t) => {
+    const { reports, results } = saying(
+      d,
+      function* (u, device, say) {
+        const efd = yield* eventfd(u);
+        const set = fds.map((fd) => (fd < 0 ? fd : efd));
+        for (let round = 0; round < 2; round++) {
+          say(yield* setIrqs(u, device, EVENTFD | TRIGGER, index, set));
+          say(goingTo(d, fds.length));
+          say(yield* setIrqs(u, device, NONE | TRIGGER, index));
+          say(goingTo(d, fds.length));
+        }
+      },
+      model && [
+        { slot: 0, device: "host-bridge" },
+        { slot: 5, device: model },
+      ],
+    );
+    t.deepEqual(reports, []);
+    const on = fds.map(() => true);
+    t.deepEqual(results, [0, on, 0, after, 0, on, 0, after]);
+  });
+
 test("MSI-X: a block that fails is off as a whole", (t) => {
   const { reports, results } = saying(NIC, function* (u, device, say) {
     const efd = yield* eventfd(u);
@@ -598,6 +670,65 @@ test("one eventfd for two vectors: the bypass is for the first", (t) => {
   for (const line of said())
     t.regex(line, /^vfio-pci 0000:01:00\.0: irq bypass producer \(token [0-9a-f]+\) registration fails: -16$/);
 });
+
+/** One who raises an interrupt and one who takes it are brought together and parted. No driver here takes any. @fails: who refuses the other */
+function* bypass(
+  said: (what: unknown) => void,
+  first: "producer" | "consumer",
+  fails?: "producer" | "consumer",
+): Sleeps {
+  const token = {};
+  const tell = (what: string) => () => said(what);
+  const told = (what: "producer" | "consumer") => () => {
+    said(`${what} add`);
+    return what === fails ? -EINVAL : 0;
+  };
+  const prod = initialise(new irq_bypass_producer(), {
+    token,
+    add_consumer: told("producer"),
+    del_consumer: tell("producer del"),
+    stop: tell("producer stop"),
+    start: tell("producer start"),
+  });
+  const cons = initialise(new irq_bypass_consumer(), {
+    token,
+    add_producer: told("consumer"),
+    del_producer: tell("consumer del"),
+    stop: tell("consumer stop"),
+    start: tell("consumer start"),
+  });
+  if (first === "producer") said(yield* irq_bypass_register_producer(prod));
+  said(yield* irq_bypass_register_consumer(cons));
+  if (first === "consumer") said(yield* irq_bypass_register_producer(prod));
+  const twin = initialise(new irq_bypass_consumer(), { token, add_producer: () => 0, del_producer: tell("never") });
+  if (fails === undefined) said(yield* irq_bypass_register_consumer(twin));
+  said(yield* irq_bypass_register_consumer(initialise(new irq_bypass_consumer(), { token })));
+  yield* irq_bypass_unregister_consumer(twin);
+  if (first === "producer") yield* irq_bypass_unregister_producer(prod);
+  yield* irq_bypass_unregister_consumer(cons);
+  yield* irq_bypass_unregister_producer(prod);
+}
+const STOP = ["producer stop", "consumer stop"];
+const START = ["consumer start", "producer start"];
+const JOINED = [...STOP, "producer add", "consumer add", ...START];
+const PARTED = [...STOP, "consumer del", "producer del", ...START];
+for (const [title, first, fails, wanted] of [
+  ["the producer first", "producer", undefined, [0, ...JOINED, 0, -EBUSY, -EINVAL, ...PARTED]],
+  ["the consumer first", "consumer", undefined, [0, ...JOINED, 0, -EBUSY, -EINVAL, ...PARTED]],
+  ["the producer refuses", "producer", "producer", [0, ...STOP, "producer add", ...START, -EINVAL, -EINVAL]],
+  [
+    "the consumer refuses",
+    "producer",
+    "consumer",
+    [0, ...STOP, "producer add", "consumer add", "producer del", ...START, -EINVAL, -EINVAL],
+  ],
+] as const)
+  test(`bypass: who raises an interrupt and who takes it: ${title}`, (t) => {
+    const got: unknown[] = [];
+    const reports = onMachine(MACHINE.pci, () => bypass((what) => void got.push(what), first, fails));
+    t.deepEqual(reports, []);
+    t.deepEqual(got, wanted);
+  });
 
 test("the device is closed with interrupts on, and used again", (t) => {
   for (const [d, index, count] of [
@@ -663,4 +794,86 @@ test("without memory, each allocation failing in turn", (t) => {
     t.true(nth > (index === INTX ? 4 : 6), `${nth}`);
     t.log([...places].join(" "));
   }
+});
+
+// What only the driver raises
+
+for (const [title, d, index] of [
+  ["errors", NIC, ERR],
+  ["requests", NIC, REQ],
+  ["requests, without PCI Express", EDU, REQ],
+] as const)
+  test(`an eventfd for ${title}: tried, exchanged and off`, (t) => {
+    const got: unknown[] = [];
+    const reports = onMachine(
+      MACHINE.pci,
+      opened(d, function* (u, device) {
+        const [one, two] = [yield* eventfd(u), yield* eventfd(u)];
+        /** What comes of it, and which of the two was signalled. */
+        const set = function* (flags: number, data: readonly number[], count = data.length): Sleeps {
+          const ret = yield* setIrqs(u, device, flags | TRIGGER, index, data, { count });
+          got.push([ret, yield* signalled(u, one), yield* signalled(u, two)]);
+        };
+        // There is none.
+        yield* set(NONE, [], 1);
+        yield* set(NONE, [], 0);
+        yield* set(BOOL, [1]);
+        yield* set(BOOL, []);
+        yield* set(EVENTFD, []);
+        yield* set(EVENTFD, [-1]);
+        yield* set(EVENTFD, [-2]);
+        yield* set(EVENTFD, [99]);
+        // There is one, which only -1 or another takes away.
+        yield* set(EVENTFD, [one]);
+        yield* set(NONE, [], 1);
+        yield* set(BOOL, [0]);
+        yield* set(BOOL, [1]);
+        yield* set(EVENTFD, [-2]);
+        yield* set(EVENTFD, [99]);
+        yield* set(NONE, [], 1);
+        yield* set(EVENTFD, [two]);
+        yield* set(NONE, [], 1);
+        yield* set(EVENTFD, [-1]);
+        yield* set(NONE, [], 1);
+        // Or none at all
+        yield* set(EVENTFD, [one]);
+        yield* set(NONE, [], 0);
+        yield* set(NONE, [], 1);
+        // With one the device is closed.
+        yield* set(EVENTFD, [two]);
+      }),
+    );
+    t.deepEqual(reports, []);
+    const none = [-EINVAL, 0, 0];
+    const done = [0, 0, 0];
+    const one = [0, 1, 0];
+    t.deepEqual(got, [
+      ...[none, none, done, none, none, done, done, [-EBADF, 0, 0]],
+      ...[done, one, done, one, done, [-EBADF, 0, 0], one],
+      ...[done, [0, 0, 1], done, none],
+      ...[done, done, none, done],
+    ]);
+  });
+
+test("whoever takes a device away asks for it back, until it is closed", (t) => {
+  const got: unknown[] = [];
+  const reports = onMachine(MACHINE.pci, function* (u) {
+    yield* loadModules(u, EDU);
+    yield* give(u, EDU);
+    // Another process, which does not have it open as well
+    const child = yield* u.fork(function* (c) {
+      yield* c.sleep_ms(10);
+      yield* takeBack(c, EDU);
+    });
+    yield* opening(u, EDU, function* ({ device }) {
+      const efd = yield* eventfd(u);
+      got.push(yield* setIrqs(u, device, EVENTFD | TRIGGER, REQ, [efd]));
+      yield* u.sleep_ms(20);
+      got.push(yield* signalled(u, efd));
+    });
+    yield* u.waitpid(child);
+    yield* unloadModules(u, EDU);
+  });
+  t.deepEqual(reports, []);
+  t.deepEqual(got, [0, 1]);
 });

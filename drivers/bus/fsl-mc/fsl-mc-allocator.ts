@@ -239,7 +239,7 @@ export function* fsl_mc_populate_irq_pool(mc_bus_dev: fsl_mc_device, irq_count: 
       mc_dev_irq.resource.type = res_pool.type;
       mc_dev_irq.resource.data = mc_dev_irq;
       mc_dev_irq.resource.parent_pool = res_pool;
-      mc_dev_irq.virq = msi_get_virq(mc_bus_dev.dev, i);
+      mc_dev_irq.virq = yield* msi_get_virq(mc_bus_dev.dev, i);
       mc_dev_irq.resource.id = mc_dev_irq.virq;
       INIT_LIST_HEAD(mc_dev_irq.resource.node);
       list_add_tail(mc_dev_irq.resource.node, res_pool.free_list);

@@ -1,26 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * Interrupts that PCI functions send as messages. Sources: drivers/pci/msi/msi.c, irqdomain.c
+ * Interrupts that PCI functions send as messages. Source: drivers/pci/msi/msi.c
  * Not here: spreading over CPUs, quirks, entries of the driver's choice, devices that pcim_enable_device() manages, msi_irqs in sysfs.
  */
-import { WARN_ON } from "#linux/bug.ts";
-import { dev_get_msi_domain, dev_set_msi_domain } from "#linux/device.ts";
+import { WARN_ON_ONCE } from "#linux/bug.ts";
 import { EINVAL, ENOMEM, ENOSPC, ERANGE } from "#linux/errno.ts";
 import { kbuild } from "#linux/export.ts";
 import { type iomem, ioremap, iounmap, readl, writel } from "#linux/io.ts";
+import { IORESOURCE_UNSET } from "#linux/ioport.ts";
 import { roundup_pow_of_two } from "#linux/log2.ts";
 import {
-  DOMAIN_BUS_PCI_MSI,
-  irq_domain_add_msi,
-  irq_find_host,
   irq_get_msi_desc,
   msi_add_msi_desc,
   msi_desc,
-  msi_domain_alloc_irqs_descs_locked,
-  msi_domain_free_irqs_descs_locked,
   msi_first_desc,
   msi_for_each_desc,
-  msi_free_msi_descs,
   msi_get_virq,
   msi_lock_descs,
   type msi_msg,
@@ -74,6 +68,7 @@ import {
 import { raw_spin_lock_irqsave, raw_spin_unlock_irqrestore } from "#linux/spinlock.ts";
 import { copy_struct } from "#linux/string.ts";
 import type { Sleeps, Spins } from "#linux/types.ts";
+import { pci_msi_setup_msi_irqs, pci_msi_teardown_msi_irqs } from "./irqdomain.ts";
 
 const { EXPORT_SYMBOL, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
@@ -116,16 +111,19 @@ function pci_msix_unmask(desc: msi_desc): void {
   pci_msix_write_vector_ctrl(desc, desc.pci.msix_ctrl);
 }
 
-function* pci_msi_mask_irq(desc: msi_desc, irq: number): Spins {
+/** Of the messages' chip. Any context. Source: drivers/pci/msi/msi.c */
+export function* pci_msi_mask_irq(desc: msi_desc, irq: number): Spins {
   if (desc.pci.is_msix) pci_msix_mask(desc);
   else yield* pci_msi_mask(desc, 1 << (irq - desc.irq));
 }
-function* pci_msi_unmask_irq(desc: msi_desc, irq: number): Spins {
+/** The opposite. Any context. */
+export function* pci_msi_unmask_irq(desc: msi_desc, irq: number): Spins {
   if (desc.pci.is_msix) pci_msix_unmask(desc);
   else yield* pci_msi_unmask(desc, 1 << (irq - desc.irq));
 }
 
-function __pci_write_msi_msg(entry: msi_desc, msg: msi_msg): void {
+/** Gives a device a message, if it is awake, and remembers it. Any context. Source: drivers/pci/msi/msi.c */
+export function __pci_write_msi_msg(entry: msi_desc, msg: msi_msg): void {
   const dev = msi_desc_to_pci_dev(entry);
   const low = Number(BigInt.asUintN(32, msg.address));
   const high = Number(msg.address >> 32n);
@@ -181,36 +179,6 @@ export function pci_write_msi_msg(irq: number, msg: msi_msg): void {
   __pci_write_msi_msg(entry!, msg);
 }
 EXPORT_SYMBOL_GPL(pci_write_msi_msg);
-
-function pci_msi_domain_write_msg(desc: msi_desc, msg: msi_msg): void {
-  __pci_write_msi_msg(desc, msg);
-}
-
-/** The domain of the machine's PCI devices. @doorbell: address that their messages go to. From the machine */
-export function pci_msi_create_irq_domain(name: string, doorbell: bigint): void {
-  const domain = irq_domain_add_msi(name, doorbell, DOMAIN_BUS_PCI_MSI);
-  domain.$activate_early = true;
-  domain.$write_msg = pci_msi_domain_write_msg;
-  domain.$mask = pci_msi_mask_irq;
-  domain.$unmask = pci_msi_unmask_irq;
-}
-/** For a device that was found. Source: drivers/pci/probe.c */
-export function pci_set_msi_domain(dev: pci_dev): void {
-  dev_set_msi_domain(dev.dev, irq_find_host(DOMAIN_BUS_PCI_MSI));
-}
-
-/* Without a domain the architecture would be asked, and none here has an answer. */
-function* pci_msi_setup_msi_irqs(dev: pci_dev): Spins<number> {
-  const domain = dev_get_msi_domain(dev.dev);
-  if (!domain) return -EINVAL;
-
-  return yield* msi_domain_alloc_irqs_descs_locked(domain, dev.dev);
-}
-function* pci_msi_teardown_msi_irqs(dev: pci_dev): Spins {
-  const domain = dev_get_msi_domain(dev.dev);
-  if (domain) yield* msi_domain_free_irqs_descs_locked(domain, dev.dev);
-  msi_free_msi_descs(dev.dev);
-}
 
 function* free_msi_irqs(dev: pci_dev): Spins {
   yield* pci_msi_teardown_msi_irqs(dev);
@@ -356,7 +324,8 @@ function msix_map_region(dev: pci_dev, nr_entries: number): iomem | null {
 
   pci_read_config_dword(dev, dev.msix_cap + PCI_MSIX_TABLE, table_offset);
   const bir = table_offset.value & PCI_MSIX_TABLE_BIR;
-  if (!pci_resource_flags(dev, bir)) return null;
+  const flags = pci_resource_flags(dev, bir);
+  if (!flags || flags & IORESOURCE_UNSET) return null;
 
   const phys_addr = pci_resource_start(dev, bir) + BigInt((table_offset.value & PCI_MSIX_TABLE_OFFSET) >>> 0);
 
@@ -482,7 +451,7 @@ function* pci_msi_shutdown(dev: pci_dev): Spins {
 
   // As it was after the reset
   const desc = msi_first_desc(dev.dev);
-  if (!WARN_ON(!desc)) yield* pci_msi_unmask(desc!, msi_multi_mask(desc!));
+  if (!WARN_ON_ONCE(!desc)) yield* pci_msi_unmask(desc!, msi_multi_mask(desc!));
 
   dev.irq = desc!.pci.default_irq;
 }
@@ -555,7 +524,7 @@ function* __pci_enable_msi_range(dev: pci_dev, minvec: number, maxvec: number): 
 
   if (maxvec < minvec) return -ERANGE;
 
-  if (WARN_ON(dev.msi_enabled)) return -EINVAL;
+  if (WARN_ON_ONCE(dev.msi_enabled)) return -EINVAL;
 
   let nvec = pci_msi_vec_count(dev);
   if (nvec < 0) return nvec;
@@ -582,7 +551,7 @@ function* __pci_enable_msix_range(dev: pci_dev, minvec: number, maxvec: number):
 
   if (maxvec < minvec) return -ERANGE;
 
-  if (WARN_ON(dev.msix_enabled)) return -EINVAL;
+  if (WARN_ON_ONCE(dev.msix_enabled)) return -EINVAL;
 
   let rc = yield* pci_setup_msi_context(dev);
   if (rc) return rc;
@@ -639,11 +608,11 @@ export function* pci_free_irq_vectors(dev: pci_dev): Sleeps {
 }
 EXPORT_SYMBOL(pci_free_irq_vectors);
 
-/** Number of the interrupt that is a function's message @nr, or 0 for its pin. @return -EINVAL if it has none. Source: drivers/pci/msi/msi.c */
-export function pci_irq_vector(dev: pci_dev, nr: number): number {
+/** Number of the interrupt that is a function's message @nr, or 0 for its pin. @return -EINVAL if it has none. May sleep. Source: drivers/pci/msi/msi.c */
+export function* pci_irq_vector(dev: pci_dev, nr: number): Sleeps<number> {
   if (!dev.msi_enabled && !dev.msix_enabled) return !nr ? dev.irq : -EINVAL;
 
-  const irq = msi_get_virq(dev.dev, nr);
+  const irq = yield* msi_get_virq(dev.dev, nr);
 
   return irq ? irq : -EINVAL;
 }

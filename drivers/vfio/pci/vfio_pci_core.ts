@@ -150,7 +150,6 @@ import {
   pci_restore_state,
   PCI_ROM_RESOURCE,
   pci_save_state,
-  type pci_saved_state,
   pci_set_power_state,
   type pci_slot,
   PCI_STD_NUM_BARS,
@@ -186,6 +185,7 @@ import {
   int,
   initialise,
   kbuf,
+  member_of,
   offsetofend,
   ptr,
   sizeof,
@@ -304,7 +304,6 @@ import {
   vfio_pci_is_vga,
   vfio_pci_zdev_close_device,
   vfio_pci_zdev_open_device,
-  virqfd_of_ioeventfd,
 } from "./vfio_pci_priv.ts";
 import { vfio_pci_bar_rw, vfio_pci_ioeventfd, vfio_pci_vga_rw } from "./vfio_pci_rdwr.ts";
 
@@ -443,22 +442,6 @@ function vfio_pci_probe_power_state(vdev: vfio_pci_core_device): void {
   vdev.needs_pm_restore = !(pmcsr.value & PCI_PM_CTRL_NO_SOFT_RESET);
 }
 
-/** `&vdev->member` */
-class saved_state_of {
-  readonly vdev: vfio_pci_core_device;
-  readonly member: "pci_saved_state" | "pm_save";
-  constructor(vdev: vfio_pci_core_device, member: "pci_saved_state" | "pm_save") {
-    this.vdev = vdev;
-    this.member = member;
-  }
-  get value(): pci_saved_state | null {
-    return this.vdev[this.member];
-  }
-  set value(v: pci_saved_state | null) {
-    this.vdev[this.member] = v;
-  }
-}
-
 /**
  * pci_set_power_state() for devices that are reset by going from D3hot to D0: their state is kept here, apart from what the
  * bus keeps, which a reset in between would use up. @return as pci_set_power_state(), -EBUSY with virtual functions. May sleep
@@ -489,7 +472,7 @@ export function* vfio_pci_set_power_state(vdev: vfio_pci_core_device, state: pci
       kfree(vdev.pm_save);
       vdev.pm_save = pci_store_saved_state(pdev);
     } else if (needs_restore) {
-      pci_load_and_free_saved_state(pdev, new saved_state_of(vdev, "pm_save"));
+      pci_load_and_free_saved_state(pdev, new member_of(vdev, "pm_save"));
       yield* pci_restore_state(pdev);
     }
   }
@@ -715,7 +698,7 @@ export function* vfio_pci_core_disable(vdev: vfio_pci_core_device): Sleeps {
 
   // Nobody else is there: without the mutex
   for (const ioeventfd of list_for_each_entry_safe(vdev.ioeventfds_list, vfio_pci_ioeventfd_struct, "next")) {
-    yield* vfio_virqfd_disable(new virqfd_of_ioeventfd(ioeventfd));
+    yield* vfio_virqfd_disable(new member_of(ioeventfd, "virqfd"));
     list_del(ioeventfd.next);
     kfree(ioeventfd);
   }
@@ -751,7 +734,7 @@ export function* vfio_pci_core_disable(vdev: vfio_pci_core_device): Sleeps {
 
   out: {
     // What was there before the user came; even better with a reset in between.
-    if (pci_load_and_free_saved_state(pdev, new saved_state_of(vdev, "pci_saved_state"))) {
+    if (pci_load_and_free_saved_state(pdev, new member_of(vdev, "pci_saved_state"))) {
       pci_info(pdev, "%s: Couldn't reload saved state\n", "vfio_pci_core_disable");
 
       if (!vdev.reset_works) break out;

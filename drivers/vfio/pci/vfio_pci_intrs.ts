@@ -40,13 +40,13 @@ import { either } from "#linux/sched.ts";
 import { GFP_KERNEL_ACCOUNT, kasprintf, kcalloc, kfree } from "#linux/slab.ts";
 import { spin_lock_irqsave, spin_unlock_irqrestore } from "#linux/spinlock.ts";
 import { byte_at, u32_at } from "#linux/string.ts";
-import { bool, embed, type kbuf, ptr, type Sleeps, type Spins, str, struct } from "#linux/types.ts";
+import { bool, embed, type kbuf, member_of, ptr, type Sleeps, type Spins, str, struct } from "#linux/types.ts";
 import {
-  type virqfd,
+  type out,
   vfio_virqfd_disable,
   vfio_virqfd_enable,
   vfio_virqfd_flush_thread,
-  type virqfd_pointer,
+  type virqfd,
 } from "#linux/vfio.ts";
 import type { vfio_pci_core_device } from "#linux/vfio_pci_core.ts";
 import {
@@ -75,21 +75,6 @@ export class vfio_pci_irq_ctx extends struct("vfio_pci_irq_ctx", {
   producer: embed(() => irq_bypass_producer),
 }) {}
 
-/** `&vdev->ctx[i].member` */
-class virqfd_of implements virqfd_pointer {
-  readonly ctx: vfio_pci_irq_ctx;
-  readonly member: "mask" | "unmask";
-  constructor(ctx: vfio_pci_irq_ctx, member: "mask" | "unmask") {
-    this.ctx = ctx;
-    this.member = member;
-  }
-  get value(): virqfd | null {
-    return this.ctx[this.member];
-  }
-  set value(v: virqfd | null) {
-    this.ctx[this.member] = v;
-  }
-}
 /** `vdev->ctx[i]` */
 const ctx_of = (vdev: vfio_pci_core_device, i: number): vfio_pci_irq_ctx => vdev.ctx!.at(i);
 
@@ -273,7 +258,7 @@ function* vfio_intx_set_signal(vdev: vfio_pci_core_device, trigger: eventfd_ctx 
   // Who uses the old one now has to be done with it.
   if (old) {
     yield* synchronize_irq(pdev.irq);
-    yield* vfio_virqfd_flush_thread(new virqfd_of(ctx_of(vdev, 0), "unmask"));
+    yield* vfio_virqfd_flush_thread(new member_of(ctx_of(vdev, 0), "unmask"));
     eventfd_ctx_put(old);
   }
 
@@ -283,8 +268,8 @@ function* vfio_intx_set_signal(vdev: vfio_pci_core_device, trigger: eventfd_ctx 
 function* vfio_intx_disable(vdev: vfio_pci_core_device): Sleeps {
   const pdev = vdev.pdev!;
 
-  yield* vfio_virqfd_disable(new virqfd_of(ctx_of(vdev, 0), "unmask"));
-  yield* vfio_virqfd_disable(new virqfd_of(ctx_of(vdev, 0), "mask"));
+  yield* vfio_virqfd_disable(new member_of(ctx_of(vdev, 0), "unmask"));
+  yield* vfio_virqfd_disable(new member_of(ctx_of(vdev, 0), "mask"));
   yield* free_irq(pdev.irq, vdev);
   if (ctx_of(vdev, 0).trigger) eventfd_ctx_put(ctx_of(vdev, 0).trigger!);
   kfree(ctx_of(vdev, 0).name);
@@ -343,7 +328,7 @@ function* vfio_msi_set_vector_signal(
 
   if (vector >= vdev.num_ctx) return -EINVAL;
 
-  const irq = pci_irq_vector(pdev, vector);
+  const irq = yield* pci_irq_vector(pdev, vector);
 
   if (ctx_of(vdev, vector).trigger) {
     yield* irq_bypass_unregister_producer(ctx_of(vdev, vector).producer);
@@ -438,8 +423,8 @@ function* vfio_msi_disable(vdev: vfio_pci_core_device, msix: boolean): Sleeps {
   const pdev = vdev.pdev!;
 
   for (let i = 0; i < vdev.num_ctx; i++) {
-    yield* vfio_virqfd_disable(new virqfd_of(ctx_of(vdev, i), "unmask"));
-    yield* vfio_virqfd_disable(new virqfd_of(ctx_of(vdev, i), "mask"));
+    yield* vfio_virqfd_disable(new member_of(ctx_of(vdev, i), "unmask"));
+    yield* vfio_virqfd_disable(new member_of(ctx_of(vdev, i), "mask"));
     yield* vfio_msi_set_vector_signal(vdev, i, -1, msix);
   }
 
@@ -480,11 +465,11 @@ function* vfio_pci_set_intx_unmask(
         vfio_pci_intx_unmask_handler,
         vfio_send_intx_eventfd,
         null,
-        new virqfd_of(ctx_of(vdev, 0), "unmask"),
+        new member_of(ctx_of(vdev, 0), "unmask"),
         fd,
       );
 
-    yield* vfio_virqfd_disable(new virqfd_of(ctx_of(vdev, 0), "unmask"));
+    yield* vfio_virqfd_disable(new member_of(ctx_of(vdev, 0), "unmask"));
   }
 
   return 0;
@@ -601,24 +586,8 @@ function* vfio_pci_set_msi_trigger(
   return 0;
 }
 
-/** `&vdev->member` */
-class trigger_of {
-  readonly vdev: vfio_pci_core_device;
-  readonly member: "err_trigger" | "req_trigger";
-  constructor(vdev: vfio_pci_core_device, member: "err_trigger" | "req_trigger") {
-    this.vdev = vdev;
-    this.member = member;
-  }
-  get value(): eventfd_ctx | null {
-    return this.vdev[this.member];
-  }
-  set value(v: eventfd_ctx | null) {
-    this.vdev[this.member] = v;
-  }
-}
-
 function* vfio_pci_set_ctx_trigger_single(
-  ctx: trigger_of,
+  ctx: out<eventfd_ctx | null>,
   count: number,
   flags: number,
   data: kbuf | null,
@@ -681,7 +650,7 @@ function* vfio_pci_set_err_trigger(
 ): Spins<number> {
   if (index !== VFIO_PCI_ERR_IRQ_INDEX || start !== 0 || count > 1) return -EINVAL;
 
-  return yield* vfio_pci_set_ctx_trigger_single(new trigger_of(vdev, "err_trigger"), count, flags, data);
+  return yield* vfio_pci_set_ctx_trigger_single(new member_of(vdev, "err_trigger"), count, flags, data);
 }
 
 function* vfio_pci_set_req_trigger(
@@ -694,7 +663,7 @@ function* vfio_pci_set_req_trigger(
 ): Spins<number> {
   if (index !== VFIO_PCI_REQ_IRQ_INDEX || start !== 0 || count > 1) return -EINVAL;
 
-  return yield* vfio_pci_set_ctx_trigger_single(new trigger_of(vdev, "req_trigger"), count, flags, data);
+  return yield* vfio_pci_set_ctx_trigger_single(new member_of(vdev, "req_trigger"), count, flags, data);
 }
 
 /** VFIO_DEVICE_SET_IRQS. @data: what comes behind its header. @return 0 or -errno. Context: igate held; may sleep */

@@ -6,7 +6,7 @@ import { kconfig } from "#linux/kconfig.ts";
 import { list_head } from "#linux/list.ts";
 import { PCI_CLASS_DISPLAY_VGA, type pci_dev } from "#linux/pci.ts";
 import { bool, embed, int, ptr, s64, struct, u64 } from "#linux/types.ts";
-import type { vfio_info_cap, virqfd, virqfd_pointer } from "#linux/vfio.ts";
+import type { vfio_info_cap, virqfd } from "#linux/vfio.ts";
 import type { vfio_pci_core_device } from "#linux/vfio_pci_core.ts";
 import * as zdev from "./vfio_pci_zdev.ts";
 
@@ -30,19 +30,6 @@ export class vfio_pci_ioeventfd extends struct("vfio_pci_ioeventfd", {
   count: int(),
   test_mem: bool(),
 }) {}
-/** `&ioeventfd->virqfd` */
-export class virqfd_of_ioeventfd implements virqfd_pointer {
-  readonly ioeventfd: vfio_pci_ioeventfd;
-  constructor(ioeventfd: vfio_pci_ioeventfd) {
-    this.ioeventfd = ioeventfd;
-  }
-  get value(): virqfd | null {
-    return this.ioeventfd.virqfd;
-  }
-  set value(v: virqfd | null) {
-    this.ioeventfd.virqfd = v;
-  }
-}
 
 /* Only s390 has these (CONFIG_VFIO_PCI_ZDEV_KVM). */
 /** @inline */

@@ -31,18 +31,14 @@ import {
 import { down_read, down_read_trylock, up_read } from "#linux/rwsem.ts";
 import { GFP_KERNEL_ACCOUNT, kfree, kzalloc } from "#linux/slab.ts";
 import { byte_at, set_byte_at, set_u16_at, set_u32_at, u16_at, u32_at } from "#linux/string.ts";
-import { atomic_context, kbuf, type Sleeps, type Spins } from "#linux/types.ts";
+import { atomic_context, kbuf, member_of, type Sleeps, type Spins } from "#linux/types.ts";
 import { copy_from_user, copy_to_user } from "#linux/uaccess.ts";
 import { vfio_virqfd_disable, vfio_virqfd_enable } from "#linux/vfio.ts";
 import { VGA_RSRC_LEGACY_IO, VGA_RSRC_LEGACY_MEM, vga_get_interruptible, vga_put } from "#linux/vgaarb.ts";
 import { type vfio_pci_core_device, VFIO_PCI_OFFSET_MASK, VFIO_PCI_OFFSET_TO_INDEX } from "#linux/vfio_pci_core.ts";
 import { VFIO_PCI_BAR5_REGION_INDEX } from "#uapi/linux/vfio.ts";
 import { __vfio_pci_memory_enabled } from "./vfio_pci_config.ts";
-import {
-  vfio_pci_ioeventfd as ioeventfd_struct,
-  VFIO_PCI_IOEVENTFD_MAX,
-  virqfd_of_ioeventfd,
-} from "./vfio_pci_priv.ts";
+import { vfio_pci_ioeventfd as ioeventfd_struct, VFIO_PCI_IOEVENTFD_MAX } from "./vfio_pci_priv.ts";
 
 const vfio_ioread8 = ioread8;
 const vfio_ioread16 = ioread16;
@@ -408,7 +404,7 @@ export function* vfio_pci_ioeventfd(
     for (const ioeventfd of list_for_each_entry(vdev.ioeventfds_list, ioeventfd_struct, "next")) {
       if (ioeventfd.pos === pos && ioeventfd.bar === bar && ioeventfd.data === data && ioeventfd.count === count) {
         if (fd === -1) {
-          yield* vfio_virqfd_disable(new virqfd_of_ioeventfd(ioeventfd));
+          yield* vfio_virqfd_disable(new member_of(ioeventfd, "virqfd"));
           list_del(ioeventfd.next);
           vdev.ioeventfds_nr--;
           kfree(ioeventfd);
@@ -448,7 +444,7 @@ export function* vfio_pci_ioeventfd(
       vfio_pci_ioeventfd_handler,
       vfio_pci_ioeventfd_thread,
       null,
-      new virqfd_of_ioeventfd(ioeventfd),
+      new member_of(ioeventfd, "virqfd"),
       fd,
     );
     if (ret) {

@@ -20,8 +20,8 @@ import {
 import { GFP_KERNEL, kasprintf, kcalloc, kfree } from "#linux/slab.ts";
 import { spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore } from "#linux/spinlock.ts";
 import { byte_at, u32_at } from "#linux/string.ts";
-import type { kbuf, Sleeps, Spins } from "#linux/types.ts";
-import { vfio_virqfd_disable, vfio_virqfd_enable, type virqfd, type virqfd_pointer } from "#linux/vfio.ts";
+import { type kbuf, member_of, type Sleeps, type Spins } from "#linux/types.ts";
+import { vfio_virqfd_disable, vfio_virqfd_enable } from "#linux/vfio.ts";
 import {
   VFIO_IRQ_INFO_AUTOMASKED,
   VFIO_IRQ_INFO_EVENTFD,
@@ -38,22 +38,6 @@ import { type vfio_platform_device, vfio_platform_irq } from "./vfio_platform_pr
 
 /* `*(int32_t *)data` */
 const fd_at = (data: kbuf | null): number => u32_at(data!, 0) | 0;
-
-/* `&irq->mask`, `&irq->unmask` */
-class virqfd_of implements virqfd_pointer {
-  readonly irq: vfio_platform_irq;
-  readonly member: "mask" | "unmask";
-  constructor(irq: vfio_platform_irq, member: "mask" | "unmask") {
-    this.irq = irq;
-    this.member = member;
-  }
-  get value(): virqfd | null {
-    return this.irq[this.member];
-  }
-  set value(v: virqfd | null) {
-    this.irq[this.member] = v;
-  }
-}
 
 function* vfio_platform_mask(irq_ctx: vfio_platform_irq): Spins {
   const flags = yield* spin_lock_irqsave(irq_ctx.lock);
@@ -92,9 +76,9 @@ function* vfio_platform_set_irq_mask(
     const fd = fd_at(data);
 
     if (fd >= 0)
-      return yield* vfio_virqfd_enable(irq, vfio_platform_mask_handler, null, null, new virqfd_of(irq, "mask"), fd);
+      return yield* vfio_virqfd_enable(irq, vfio_platform_mask_handler, null, null, new member_of(irq, "mask"), fd);
 
-    yield* vfio_virqfd_disable(new virqfd_of(irq, "mask"));
+    yield* vfio_virqfd_disable(new member_of(irq, "mask"));
     return 0;
   }
 
@@ -146,9 +130,9 @@ function* vfio_platform_set_irq_unmask(
     const fd = fd_at(data);
 
     if (fd >= 0)
-      return yield* vfio_virqfd_enable(irq, vfio_platform_unmask_handler, null, null, new virqfd_of(irq, "unmask"), fd);
+      return yield* vfio_virqfd_enable(irq, vfio_platform_unmask_handler, null, null, new member_of(irq, "unmask"), fd);
 
-    yield* vfio_virqfd_disable(new virqfd_of(irq, "unmask"));
+    yield* vfio_virqfd_disable(new member_of(irq, "unmask"));
     return 0;
   }
 
@@ -354,8 +338,8 @@ export function* vfio_platform_irq_cleanup(vdev: vfio_platform_device): Sleeps {
   for (let i = 0; i < vdev.num_irqs; i++) {
     const irq = vdev.irqs!.at(i);
 
-    yield* vfio_virqfd_disable(new virqfd_of(irq, "mask"));
-    yield* vfio_virqfd_disable(new virqfd_of(irq, "unmask"));
+    yield* vfio_virqfd_disable(new member_of(irq, "mask"));
+    yield* vfio_virqfd_disable(new member_of(irq, "unmask"));
     if (!IS_ERR(irq.name)) {
       yield* free_irq(irq.hwirq, irq);
       if (irq.trigger) eventfd_ctx_put(irq.trigger);
