@@ -77,6 +77,12 @@ export const iowrite32 = (v: number, io: iomem, off = 0): void => write(io, off,
 export const writel = iowrite32;
 export const writeq = (v: bigint, io: iomem, off = 0): void => write(io, off, 8, v);
 export const writeq_relaxed = writeq;
+/** Ports have 32 bits at most: the lower half comes first. Source: lib/iomap.c */
+export function iowrite64_lo_hi(v: bigint, io: iomem, off = 0): void {
+  if (!io.$ports) return writeq(v, io, off);
+  iowrite32(Number(BigInt.asUintN(32, v)), io, off);
+  iowrite32(Number(v >> 32n), io, off + 4);
+}
 
 export const MEMREMAP_WB = 1;
 /** Memory that is not the kernel's, as memory. May sleep. @return NULL where there is none, or without memory. Source: kernel/iomem.c */
