@@ -39,7 +39,8 @@ function usercopy_abort(name: string, detail: string | null, to_user: boolean, o
 }
 
 /** CONFIG_HARDENED_USERCOPY: stops the task if the object has nothing to do with user space. */
-function check_object_size(of: byte_memory, n: number, to_user: boolean): void {
+function check_object_size(of: byte_memory | null, n: number, to_user: boolean): void {
+  if (!of) return usercopy_abort("null address", null, to_user, 0, n);
   const mem = of.$mem;
   if (n === 0) return;
   const offset = addr_of(of) - mem.addr;
@@ -92,10 +93,10 @@ function some_bytes(of: byte_memory, n: number): Uint8Array {
  * Copies `n` bytes to user space. May sleep.
  * @return bytes not copied: 0 for success
  */
-export function copy_to_user(to: bigint, from: byte_memory, n: number): Sleeps<number> {
+export function copy_to_user(to: bigint, from: byte_memory | null, n: number): Sleeps<number> {
   check_object_size(from, n, true);
   might_sleep();
-  return point() ? slow("copy_to_user", copy_to_user_later(to, from, n)) : ready_int(do_copy_to_user(to, from, n));
+  return point() ? slow("copy_to_user", copy_to_user_later(to, from!, n)) : ready_int(do_copy_to_user(to, from!, n));
 }
 function* copy_to_user_later(to: bigint, from: byte_memory, n: number): Sleeps<number> {
   yield* take_point();

@@ -684,6 +684,32 @@ test("what the firmware says of the graphics of an Intel CPU", (t) => {
   }
 });
 
+test("firmware that says that it is longer than it is", (t) => {
+  const opregion = new Uint8Array(0x2500);
+  opregion.set(new TextEncoder().encode("IntelGraphicsMem"));
+  opregion[16] = 16;
+  const results: unknown[] = [];
+  boot({
+    arch: "x86_64",
+    pci: [...q35_chipset, { slot: 4, device: { ...pci_models["skylake-gt2"], opregion } }],
+    stacks: false,
+  });
+  run_user("init", function* (u) {
+    yield* withBound(u, [DEV], () =>
+      opening(u, DEV, function* ({ device }) {
+        for (const size of [0x2000, 0x2001])
+          results.push(yield* u.pread(device, yield* u.alloc(0x3000), size, BigInt(OPREGION) << 40n));
+      }),
+    );
+  });
+  t.is(run(), "oops");
+  t.deepEqual(results, [0x2000]);
+  t.deepEqual(
+    found().map((r) => r.title),
+    ["kernel BUG at usercopy_abort!"],
+  );
+});
+
 test("graphics without a word of the firmware have no regions of their own", (t) => {
   const { reports, results } = saying(function* (u, device, say) {
     say((yield* words(u, device, GET_REGION_INFO, [32, 0, OPREGION, 0, 0, 0, 0, 0])).ret);
