@@ -268,6 +268,33 @@ test("what says that it is a ROM and is none", (t) => {
   t.deepEqual(results, [[0, 0, 0], -12]);
 });
 
+test("a ROM that says that more of it is far away", (t) => {
+  for (const [at, title] of [
+    [0xffc, null],
+    [0xffe, "BUG: unable to handle page fault for address in pci_get_rom_size"],
+    [0xfffc, "BUG: unable to handle page fault for address in pci_get_rom_size"],
+  ] as const) {
+    const rom = [0x55, 0xaa, ...new Array<number>(22).fill(0), ...le16(at)];
+    boot({
+      arch: "x86_64",
+      pci: machine({ ...MODEL, bars: MODEL.bars!.map((b) => (b.rom ? { ...b, rom } : b)) }),
+      stacks: false,
+    });
+    run_user("init", function* (u) {
+      yield* withBound(u, [DEV], () =>
+        opening(u, DEV, function* ({ device }) {
+          t.is(yield* peek(u, device, ROM, 0, 2), -ENOMEM);
+        }),
+      );
+    });
+    t.is(run(), title ? "oops" : "done");
+    t.deepEqual(
+      found().map((r) => r.title),
+      title ? [title] : [],
+    );
+  }
+});
+
 test("VGA", (t) => {
   for (const args of ["", "disable_vga=1"]) {
     const results: unknown[] = [];
