@@ -15,7 +15,7 @@ import {
   pci_write_config_dword,
 } from "#linux/pci.ts";
 import type { Spins } from "#linux/types.ts";
-import { pci_assign_resource } from "./setup-bus.ts";
+import { pci_assign_resource } from "./setup-res.ts";
 
 const { EXPORT_SYMBOL, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
@@ -88,7 +88,7 @@ function pci_get_rom_size(pdev: pci_dev, rom: iomem, size: number): number {
 export function* pci_map_rom(pdev: pci_dev, size: { value: number }): Spins<iomem | null> {
   const res = pdev.resource.at(PCI_ROM_RESOURCE);
 
-  if (res.parent === null && !(yield* pci_assign_resource(pdev, PCI_ROM_RESOURCE))) return null;
+  if (res.parent === null && (yield* pci_assign_resource(pdev, PCI_ROM_RESOURCE))) return null;
 
   const start = pci_resource_start(pdev, PCI_ROM_RESOURCE);
   size.value = Number(pci_resource_len(pdev, PCI_ROM_RESOURCE));

@@ -35,6 +35,7 @@ import {
   run_user,
   type user_process,
 } from "../../kernel/fs/process.ts";
+import { kernel_log } from "../../kernel/printk.ts";
 import { fault_injections, make_it_fail, set_fail_nth } from "../../kernel/lib/fault-inject.ts";
 import { DEVICE_FEATURE, GET_REGION_INFO, give, opening, takeBack, withBound, words } from "../helpers/pci.ts";
 import { command, eventfd, onMachine, peek, poke, ROM, signal, VGA } from "../helpers/pci_io.ts";
@@ -266,6 +267,10 @@ test("what says that it is a ROM and is none", (t) => {
   );
   t.deepEqual(reports, []);
   t.deepEqual(results, [[0, 0, 0], -12]);
+  const said = kernel_log().filter((l) =>
+    l.text.includes("Invalid PCI ROM header signature: expecting 0xaa55, got 0x0201"),
+  );
+  t.is(said.length, 2);
 });
 
 test("a ROM that says that more of it is far away", (t) => {
