@@ -15,7 +15,7 @@ import {
   pci_write_config_dword,
 } from "#linux/pci.ts";
 import type { Spins } from "#linux/types.ts";
-import { pci_assign_resource } from "./setup-bus.ts";
+import { pci_assign_resource } from "./setup-res.ts";
 
 const { EXPORT_SYMBOL, EXPORT_SYMBOL_GPL } = kbuild(import.meta.url);
 
@@ -51,8 +51,6 @@ export function pci_disable_rom(pdev: pci_dev): void {
 }
 EXPORT_SYMBOL_GPL(pci_disable_rom);
 
-const hex = (n: number, digits: number): string => `0x${n.toString(16).padStart(digits, "0")}`;
-
 /** @return bytes of all its images, 0 if it is none */
 function pci_get_rom_size(pdev: pci_dev, rom: iomem, size: number): number {
   let image = 0;
@@ -61,12 +59,12 @@ function pci_get_rom_size(pdev: pci_dev, rom: iomem, size: number): number {
 
   do {
     if (ioread16(rom, image) !== 0xaa55) {
-      pci_info(pdev, "Invalid PCI ROM header signature: expecting 0xaa55, got %s\n", hex(ioread16(rom, image), 4));
+      pci_info(pdev, "Invalid PCI ROM header signature: expecting 0xaa55, got %#06x\n", ioread16(rom, image));
       break;
     }
     const pds = image + ioread16(rom, image + 24);
     if (readl(rom, pds) !== 0x52494350) {
-      pci_info(pdev, "Invalid PCI ROM data signature: expecting 0x52494350, got %s\n", hex(readl(rom, pds), 8));
+      pci_info(pdev, "Invalid PCI ROM data signature: expecting 0x52494350, got %#010x\n", readl(rom, pds));
       break;
     }
     last_image = ioread8(rom, pds + 21) & 0x80;
@@ -90,7 +88,7 @@ function pci_get_rom_size(pdev: pci_dev, rom: iomem, size: number): number {
 export function* pci_map_rom(pdev: pci_dev, size: { value: number }): Spins<iomem | null> {
   const res = pdev.resource.at(PCI_ROM_RESOURCE);
 
-  if (res.parent === null && !(yield* pci_assign_resource(pdev, PCI_ROM_RESOURCE))) return null;
+  if (res.parent === null && (yield* pci_assign_resource(pdev, PCI_ROM_RESOURCE))) return null;
 
   const start = pci_resource_start(pdev, PCI_ROM_RESOURCE);
   size.value = Number(pci_resource_len(pdev, PCI_ROM_RESOURCE));

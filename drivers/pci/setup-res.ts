@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** The addresses of devices, which the firmware has assigned. Source: drivers/pci/setup-res.c. Not here: assigning and moving them. */
-import { EBUSY, EINVAL } from "#linux/errno.ts";
+/**
+ * The addresses of devices: those that the firmware has assigned, or else the first that are free in the window of their bus.
+ * Source: drivers/pci/setup-res.c. Not here: moving them, and going back to what the firmware said.
+ */
+import { EBUSY, EINVAL, ENOMEM } from "#linux/errno.ts";
 import { kbuild } from "#linux/export.ts";
 import {
   IORESOURCE_IO,
   IORESOURCE_MEM,
   IORESOURCE_MEM_64,
   IORESOURCE_PCI_FIXED,
+  IORESOURCE_PREFETCH,
   IORESOURCE_ROM_ENABLE,
   IORESOURCE_ROM_SHADOW,
   IORESOURCE_UNSET,
+  request_resource,
   request_resource_conflict,
+  type resource,
+  resource_size,
+  resource_type,
 } from "#linux/ioport.ts";
 import {
   PCI_BASE_ADDRESS_0,
@@ -131,6 +139,57 @@ export function* pci_claim_resource(dev: pci_dev, n: number): Spins<number> {
   return 0;
 }
 EXPORT_SYMBOL(pci_claim_resource);
+
+/** The first address of that size, aligned to it, that nobody has in a window; null. */
+function find_hole(window: resource, size: bigint): bigint | null {
+  let at = window.start;
+  for (let child = window.child; ; child = child.sibling) {
+    at = ((at + size - 1n) / size) * size;
+    const end = child ? child.start - 1n : window.end;
+    if (at + size - 1n <= end) return at;
+    if (!child) return null;
+    if (child.end + 1n > at) at = child.end + 1n;
+  }
+}
+
+function* _pci_assign_resource(dev: pci_dev, resno: number, size: bigint): Spins<number> {
+  const res = dev.resource.at(resno);
+  const bus = dev.bus!;
+
+  for (const window of [...bus.resource, ...bus.resources]) {
+    if (!window || resource_type(window) !== resource_type(res)) continue;
+    if (window.flags & IORESOURCE_PREFETCH && !(res.flags & IORESOURCE_PREFETCH)) continue;
+    const start = find_hole(window, size);
+    if (start === null) continue;
+    res.start = start;
+    res.end = start + size - 1n;
+    if ((yield* request_resource(window, res)) === 0) return 0;
+  }
+  return -ENOMEM;
+}
+
+/** Gives a resource addresses, and writes them to its BAR. @return 0, -ENOMEM */
+export function* pci_assign_resource(dev: pci_dev, resno: number): Spins<number> {
+  const res = dev.resource.at(resno);
+  const res_name = pci_resource_name(dev, resno);
+
+  if (res.flags & IORESOURCE_PCI_FIXED) return 0;
+
+  res.flags |= IORESOURCE_UNSET;
+  const ret = yield* _pci_assign_resource(dev, resno, resource_size(res));
+  if (ret < 0) {
+    pci_info(dev, "%s %pR: can't assign; no space\n", res_name, res);
+    pci_info(dev, "%s %pR: failed to assign\n", res_name, res);
+    return ret;
+  }
+
+  res.flags &= ~IORESOURCE_UNSET;
+  pci_info(dev, "%s %pR: assigned\n", res_name, res);
+  pci_update_resource(dev, resno);
+
+  return 0;
+}
+EXPORT_SYMBOL(pci_assign_resource);
 
 /** Switches the decoding of those resources on whose bit is in `mask`. @return 0 or -EINVAL if one has no address */
 export function pci_enable_resources(dev: pci_dev, mask: number): number {

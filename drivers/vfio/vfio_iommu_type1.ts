@@ -2436,7 +2436,7 @@ function* vfio_iommu_type1_get_info(iommu: vfio_iommu, arg: bigint): Sleeps<numb
       info.argsz = sizeof(info) + caps.size;
     } else {
       vfio_info_cap_shift(caps, sizeof(info));
-      if (yield* copy_to_user(arg + BigInt(sizeof(info)), caps.buf!, caps.size)) {
+      if (yield* copy_to_user(arg + BigInt(sizeof(info)), caps.buf, caps.size)) {
         kfree(caps.buf);
         return -EFAULT;
       }

@@ -528,7 +528,7 @@ export {
   pci_get_domain_bus_and_slot,
   pci_get_slot,
 } from "../../drivers/pci/search.ts";
-export { pci_claim_resource, pci_enable_resources } from "../../drivers/pci/setup-res.ts";
+export { pci_assign_resource, pci_claim_resource, pci_enable_resources } from "../../drivers/pci/setup-res.ts";
 export { pci_read_vpd, pci_read_vpd_any, pci_write_vpd, pci_write_vpd_any } from "../../drivers/pci/vpd.ts";
 
 /** Whether INTx can be masked by the command register. */

@@ -22,6 +22,8 @@ import {
 } from "#linux/ioport.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
 import { bool, initialise, kbuf, type kobj_memory, ptr, type Sleeps, type Spins, struct, u64 } from "#linux/types.ts";
+import { offset_in_page, PAGE_ALIGN } from "../mm/page_size.ts";
+import { bad_dereference } from "../panic.ts";
 import { might_sleep } from "../sched/debug.ts";
 import { mmio_at, ports_at } from "./mmio.ts";
 
@@ -53,13 +55,23 @@ export function ioport_map(port: bigint, nr: number): iomem {
 }
 export function ioport_unmap(_addr: iomem | null): void {}
 
+/* What is mapped are pages; behind them is a hole. */
+function check_mapped(io: iomem, off: number, size: number, write: boolean): void {
+  if (io.$ports) return;
+  const at = offset_in_page(io.phys_addr) + off;
+  if (at < 0 || at + size > PAGE_ALIGN(offset_in_page(io.phys_addr) + Number(io.size)))
+    bad_dereference(BigInt(io.$mem.addr + off), "iomem", write);
+}
+
 /* Nobody answers where no device is: a bus reads ones there and drops writes. */
 function read(io: iomem, off: number, size: number): bigint {
+  check_mapped(io, off, size, false);
   const at = io.phys_addr + BigInt(off);
   const w = io.$ports ? ports_at(at) : mmio_at(at);
   return BigInt.asUintN(8 * size, w ? w.device.read(Number(at - w.start), size) : -1n);
 }
 function write(io: iomem, off: number, size: number, v: bigint): void {
+  check_mapped(io, off, size, true);
   const at = io.phys_addr + BigInt(off);
   const w = io.$ports ? ports_at(at) : mmio_at(at);
   if (w) w.device.write(Number(at - w.start), size, BigInt.asUintN(8 * size, v));
@@ -77,6 +89,12 @@ export const iowrite32 = (v: number, io: iomem, off = 0): void => write(io, off,
 export const writel = iowrite32;
 export const writeq = (v: bigint, io: iomem, off = 0): void => write(io, off, 8, v);
 export const writeq_relaxed = writeq;
+/** Ports have 32 bits at most: the lower half comes first. Source: lib/iomap.c */
+export function iowrite64_lo_hi(v: bigint, io: iomem, off = 0): void {
+  if (!io.$ports) return writeq(v, io, off);
+  iowrite32(Number(BigInt.asUintN(32, v)), io, off);
+  iowrite32(Number(v >> 32n), io, off + 4);
+}
 
 export const MEMREMAP_WB = 1;
 /** Memory that is not the kernel's, as memory. May sleep. @return NULL where there is none, or without memory. Source: kernel/iomem.c */

@@ -63,9 +63,10 @@ function size_of(of: kobj_memory): number {
 
 bounds.check = (array, index, write) => {
   const width = array.element.width();
+  const before = addr_of(array) - array.$mem.addr;
   // Inside a struct only the compiler knows where the array ends.
   if (array.$up) ubsan_report(index, element_name(array), array.length);
-  if (index < 0 || (index + 1) * width > room_in(array))
+  if (index * width < -before || (index + 1) * width > room_in(array))
     kasan_report({
       mem: array.$mem,
       type: bug_type_of(array.$mem, true),

@@ -39,9 +39,10 @@ function usercopy_abort(name: string, detail: string | null, to_user: boolean, o
 }
 
 /** CONFIG_HARDENED_USERCOPY: stops the task if the object has nothing to do with user space. */
-function check_object_size(of: byte_memory, n: number, to_user: boolean): void {
-  const mem = of.$mem;
+function check_object_size(of: byte_memory | null, n: number, to_user: boolean): void {
   if (n === 0) return;
+  if (!of) return usercopy_abort("null address", null, to_user, 0, n);
+  const mem = of.$mem;
   const offset = addr_of(of) - mem.addr;
   if (mem.kind === "vmalloc") {
     if (n > mem.usable - offset) usercopy_abort("vmalloc", mem.freed ? "no area" : null, to_user, offset, n);
@@ -59,9 +60,11 @@ export function access_ok(addr: bigint, size: number): boolean {
   return addr >= 0n && addr + BigInt(size) <= TASK_SIZE;
 }
 
-function do_copy_to_user(to: bigint, from: byte_memory, n: number): number {
+function do_copy_to_user(to: bigint, from: byte_memory | null, n: number): number {
   if (should_fail_ex("fail_usercopy", "copy_to_user", n)) return n;
   if (!access_ok(to, n)) return n;
+  // Nothing from nowhere is the one copy from NULL that comes this far.
+  if (!from) return 0;
   kasan_check_range(from, 0, n, false);
   const left = access_user(current_mm(), to, some_bytes(from, n), true);
   // What did not get there has told nobody anything.
@@ -92,12 +95,12 @@ function some_bytes(of: byte_memory, n: number): Uint8Array {
  * Copies `n` bytes to user space. May sleep.
  * @return bytes not copied: 0 for success
  */
-export function copy_to_user(to: bigint, from: byte_memory, n: number): Sleeps<number> {
+export function copy_to_user(to: bigint, from: byte_memory | null, n: number): Sleeps<number> {
   check_object_size(from, n, true);
   might_sleep();
   return point() ? slow("copy_to_user", copy_to_user_later(to, from, n)) : ready_int(do_copy_to_user(to, from, n));
 }
-function* copy_to_user_later(to: bigint, from: byte_memory, n: number): Sleeps<number> {
+function* copy_to_user_later(to: bigint, from: byte_memory | null, n: number): Sleeps<number> {
   yield* take_point();
   return do_copy_to_user(to, from, n);
 }

@@ -3,7 +3,14 @@
 import test from "ava";
 import { EBUSY, EEXIST, EINVAL, EIO, ENODEV, ENOENT, ENOMEM, ENOTTY } from "#linux/errno.ts";
 import { O_RDWR } from "#linux/fcntl.ts";
-import { iomem_resource, release_region, request_mem_region, request_region, resource } from "#linux/ioport.ts";
+import {
+  iomem_resource,
+  release_mem_region,
+  release_region,
+  request_mem_region,
+  request_region,
+  resource,
+} from "#linux/ioport.ts";
 import {
   __pci_register_driver,
   PCI_ANY_ID,
@@ -539,6 +546,29 @@ test("remove, rescan: the device is found again where it was", (t) => {
   });
   t.deepEqual(reports, []);
   t.deepEqual(got, [1, false, 1, true, 1, false, false, 1, true]);
+});
+
+test("rescan: somebody else has the addresses of a device meanwhile", (t) => {
+  const got: unknown[] = [];
+  const reports = inUserSpace(function* (u) {
+    const place = function* (): Sleeps<number> {
+      return Number((yield* show(u, `${dev("0000:00:05.0")}/resource`)).split(" ")[0]);
+    };
+    const before = yield* place();
+    yield* u.sysfs_write(`${dev("0000:00:05.0")}/remove`, "1");
+    const taking = (f: () => Sleeps<unknown>): Sleeps<number> =>
+      u.syscall(function* () {
+        yield* f();
+        return 0;
+      });
+    yield* taking(() => request_mem_region(BigInt(before), 16n, "other"));
+    yield* u.sysfs_write("/sys/bus/pci/rescan", "1");
+    const after = yield* place();
+    got.push(after > before, pci_hw.func("00:05.0")!.read(0x10, 4) === after);
+    yield* taking(() => release_mem_region(BigInt(before), 16n));
+  });
+  t.deepEqual(reports, []);
+  t.deepEqual(got, [true, true]);
 });
 
 test("a device that is plugged in gets addresses, and a driver", (t) => {

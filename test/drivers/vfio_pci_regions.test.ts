@@ -35,6 +35,7 @@ import {
   run_user,
   type user_process,
 } from "../../kernel/fs/process.ts";
+import { kernel_log } from "../../kernel/printk.ts";
 import { fault_injections, make_it_fail, set_fail_nth } from "../../kernel/lib/fault-inject.ts";
 import { DEVICE_FEATURE, GET_REGION_INFO, give, opening, takeBack, withBound, words } from "../helpers/pci.ts";
 import { command, eventfd, onMachine, peek, poke, ROM, signal, VGA } from "../helpers/pci_io.ts";
@@ -266,6 +267,37 @@ test("what says that it is a ROM and is none", (t) => {
   );
   t.deepEqual(reports, []);
   t.deepEqual(results, [[0, 0, 0], -12]);
+  const said = kernel_log().filter((l) =>
+    l.text.includes("Invalid PCI ROM header signature: expecting 0xaa55, got 0x0201"),
+  );
+  t.is(said.length, 2);
+});
+
+test("a ROM that says that more of it is far away", (t) => {
+  for (const [at, title] of [
+    [0xffc, null],
+    [0xffe, "BUG: unable to handle page fault for address in pci_get_rom_size"],
+    [0xfffc, "BUG: unable to handle page fault for address in pci_get_rom_size"],
+  ] as const) {
+    const rom = [0x55, 0xaa, ...new Array<number>(22).fill(0), ...le16(at)];
+    boot({
+      arch: "x86_64",
+      pci: machine({ ...MODEL, bars: MODEL.bars!.map((b) => (b.rom ? { ...b, rom } : b)) }),
+      stacks: false,
+    });
+    run_user("init", function* (u) {
+      yield* withBound(u, [DEV], () =>
+        opening(u, DEV, function* ({ device }) {
+          t.is(yield* peek(u, device, ROM, 0, 2), -ENOMEM);
+        }),
+      );
+    });
+    t.is(run(), title ? "oops" : "done");
+    t.deepEqual(
+      found().map((r) => r.title),
+      title ? [title] : [],
+    );
+  }
 });
 
 test("VGA", (t) => {
@@ -422,7 +454,7 @@ function* ioeventfd(
     argsz = 28,
   }: { region?: number; off?: number; data?: number; flags?: number; fd?: number; argsz?: number },
 ): Sleeps<number> {
-  return (yield* words(u, device, IOEVENTFD, [argsz, flags, off, region << 8, data, 0, fd])).ret;
+  return (yield* words(u, device, IOEVENTFD, [argsz, flags, off, region << 8, data >>> 0, data / 2 ** 32, fd])).ret;
 }
 
 test("ioeventfds: what is refused", (t) => {
@@ -430,7 +462,7 @@ test("ioeventfds: what is refused", (t) => {
     const efd = yield* eventfd(u);
     say(yield* u.ioctl(device, IOEVENTFD, 1n));
     say(yield* ioeventfd(u, device, { fd: efd, argsz: 27 }));
-    for (const flags of [0, 3, 8, 0x14]) say(yield* ioeventfd(u, device, { fd: efd, flags }));
+    for (const flags of [0, 3, 12, 0x14]) say(yield* ioeventfd(u, device, { fd: efd, flags }));
     say(yield* ioeventfd(u, device, { fd: -2 }));
     say(yield* ioeventfd(u, device, { fd: -1 }));
     say(yield* ioeventfd(u, device, { fd: 99 }));
@@ -450,7 +482,16 @@ test("ioeventfds: what is refused", (t) => {
   t.deepEqual(results, [-EFAULT, E, E, E, E, E, E, -ENODEV, -EBADF, E, E, E, E, E, E, E, 0, 0, -EEXIST]);
 });
 
+test("an ioeventfd before the first BAR", (t) => {
+  const { reports, results } = saying(function* (u, device, say) {
+    say(yield* ioeventfd(u, device, { fd: yield* eventfd(u), region: 0xffffff }));
+  });
+  t.deepEqual(reports, ["UBSAN: array-index-out-of-bounds in vfio_pci_ioeventfd [vfio_pci_core]"]);
+  t.deepEqual(results, [-EINVAL]);
+});
+
 test("ioeventfds write", (t) => {
+  const data = 0x1100aabbcc;
   const { reports, results } = saying(function* (u, device, say) {
     const efd = yield* eventfd(u);
     for (const [flags, off, region] of [
@@ -458,13 +499,17 @@ test("ioeventfds write", (t) => {
       [2, 0x12, 0],
       [4, 0x14, 0],
       [2, 0x10, 1],
+      [8, 0x18, 0],
+      [8, 0x20, 1],
     ] as const)
-      say(yield* ioeventfd(u, device, { fd: efd, flags, off, region, data: 0xaabbcc }));
+      say(yield* ioeventfd(u, device, { fd: efd, flags, off, region, data }));
     accesses.splice(0);
     yield* signal(u, efd);
     yield* u.sleep_ms(1);
     say([...accesses].sort());
     say([yield* peek(u, device, 0, 0x10, 8), yield* peek(u, device, 1, 0x10)]);
+    // Eight bytes go to memory at once, to ports in two halves.
+    say([yield* peek(u, device, 0, 0x18, 8), yield* peek(u, device, 1, 0x20, 8)]);
     // Memory is off
     yield* command(u, device, 1);
     accesses.splice(0);
@@ -474,8 +519,8 @@ test("ioeventfds write", (t) => {
     say([[...accesses], yield* peek(u, device, 1, 0x10)]);
     yield* command(u, device, 3);
     // One is taken away
-    say(yield* ioeventfd(u, device, { flags: 4, off: 0x14, data: 0xaabbcc }));
-    say(yield* ioeventfd(u, device, { flags: 4, off: 0x14, data: 0xaabbcc }));
+    say(yield* ioeventfd(u, device, { flags: 4, off: 0x14, data }));
+    say(yield* ioeventfd(u, device, { flags: 4, off: 0x14, data }));
     accesses.splice(0);
     yield* signal(u, efd);
     yield* u.sleep_ms(1);
@@ -483,7 +528,7 @@ test("ioeventfds write", (t) => {
     // And when the eventfd is closed the device is not told.
     yield* u.close(efd);
     yield* u.sleep_ms(1);
-    say(yield* ioeventfd(u, device, { flags: 2, off: 0x12, data: 0xaabbcc }));
+    say(yield* ioeventfd(u, device, { flags: 2, off: 0x12, data }));
   });
   t.deepEqual(reports, []);
   t.deepEqual(results, [
@@ -491,12 +536,15 @@ test("ioeventfds write", (t) => {
     0,
     0,
     0,
-    ["w1@17", "w2@18", "w4@20"],
-    [0xaabbccbbcccc00 - 0xaabbccbbcccc00 + 0xaabbcc * 2 ** 32 + 0xbbcc * 2 ** 16 + 0xcc00, 0xbbcc],
+    0,
+    0,
+    ["w1@17", "w2@18", "w4@20", "w8@24"],
+    [0xaabbcc * 2 ** 32 + 0xbbcc * 2 ** 16 + 0xcc00, 0xbbcc],
+    [data, data],
     [[], 0xbbcc],
     0,
     -ENODEV,
-    ["w1@17", "w2@18"],
+    ["w1@17", "w2@18", "w8@24"],
     0,
   ]);
 });
@@ -666,6 +714,32 @@ test("what the firmware says of the graphics of an Intel CPU", (t) => {
     t.deepEqual(reports, [], title);
     t.deepEqual(results, gives ?? [refused], title);
   }
+});
+
+test("firmware that says that it is longer than it is", (t) => {
+  const opregion = new Uint8Array(0x2500);
+  opregion.set(new TextEncoder().encode("IntelGraphicsMem"));
+  opregion[16] = 16;
+  const results: unknown[] = [];
+  boot({
+    arch: "x86_64",
+    pci: [...q35_chipset, { slot: 4, device: { ...pci_models["skylake-gt2"], opregion } }],
+    stacks: false,
+  });
+  run_user("init", function* (u) {
+    yield* withBound(u, [DEV], () =>
+      opening(u, DEV, function* ({ device }) {
+        for (const size of [0x2000, 0x2001])
+          results.push(yield* u.pread(device, yield* u.alloc(0x3000), size, BigInt(OPREGION) << 40n));
+      }),
+    );
+  });
+  t.is(run(), "oops");
+  t.deepEqual(results, [0x2000]);
+  t.deepEqual(
+    found().map((r) => r.title),
+    ["kernel BUG at usercopy_abort!"],
+  );
 });
 
 test("graphics without a word of the firmware have no regions of their own", (t) => {

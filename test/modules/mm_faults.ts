@@ -209,7 +209,7 @@ export function* no_cache(): Sleeps {
 }
 export function* hidden_from_user(): Sleeps {
   const cache = kmem_cache_create_usercopy("region_cache", region, 0, 0, 4, 4)!;
-  yield* copy_to_user(0n, kmem_cache_alloc(cache, GFP_KERNEL)!, 8);
+  yield* copy_to_user(0n, kmem_cache_alloc(cache, GFP_KERNEL), 8);
 }
 
 /** Returns what it got done, to count the places where memory can be refused. */

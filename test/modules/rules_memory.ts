@@ -350,7 +350,7 @@ export function* usercopy_ok(): Sleeps {
   const cache = kmem_cache_create_usercopy("answer_cache", answer, 0, 0, 4, 8)!;
   const p = kmem_cache_alloc(cache, GFP_KERNEL)!;
   memset(p, 0, 16);
-  yield* copy_to_user(0n, kmalloc(8, GFP_KERNEL)!, 8);
+  yield* copy_to_user(0n, kmalloc(8, GFP_KERNEL), 8);
   kmem_cache_free(cache, p);
 }
 
@@ -396,7 +396,7 @@ export function* all_written_ok(): Sleeps {
   const q = kmalloc(16, GFP_KERNEL)!;
   yield* copy_from_user(q, s_user(), 16);
   yield* copy_to_user(s_user(), q, 16);
-  yield* copy_to_user(s_user(), kzalloc(16, GFP_KERNEL)!, 16);
+  yield* copy_to_user(s_user(), kzalloc(16, GFP_KERNEL), 16);
   const r = krealloc(kzalloc(8, GFP_KERNEL), 100, GFP_KERNEL)!;
   memset(r, 0, 100);
   yield* copy_to_user(s_user(), r, 100);

@@ -322,7 +322,7 @@ function* vfio_ccw_mdev_get_region_info(priv: vfio_ccw_private, info: vfio_regio
         info.cap_offset = 0;
       } else {
         vfio_info_cap_shift(caps, sizeof(info));
-        if (yield* copy_to_user(arg + BigInt(sizeof(info)), caps.buf!, caps.size)) {
+        if (yield* copy_to_user(arg + BigInt(sizeof(info)), caps.buf, caps.size)) {
           kfree(caps.buf);
           return -EFAULT;
         }

@@ -968,7 +968,7 @@ function* vfio_pci_ioctl_get_info(vdev: vfio_pci_core_device, arg: bigint): Slee
       info.argsz = sizeof(info) + caps.size;
     } else {
       vfio_info_cap_shift(caps, sizeof(info));
-      if (yield* copy_to_user(arg + BigInt(sizeof(info)), caps.buf!, caps.size)) {
+      if (yield* copy_to_user(arg + BigInt(sizeof(info)), caps.buf, caps.size)) {
         kfree(caps.buf);
         return -EFAULT;
       }
@@ -1071,7 +1071,7 @@ function* vfio_pci_ioctl_get_region_info(vdev: vfio_pci_core_device, arg: bigint
       info.cap_offset = 0;
     } else {
       vfio_info_cap_shift(caps, sizeof(info));
-      if (yield* copy_to_user(arg + BigInt(sizeof(info)), caps.buf!, caps.size)) {
+      if (yield* copy_to_user(arg + BigInt(sizeof(info)), caps.buf, caps.size)) {
         kfree(caps.buf);
         return -EFAULT;
       }
@@ -1189,8 +1189,7 @@ function* vfio_pci_ioctl_get_pci_hot_reset_info(vdev: vfio_pci_core_device, arg:
   if (yield* copy_to_user(arg, hdr, minsz)) ret = -EFAULT;
 
   if (!ret) {
-    if (yield* copy_to_user(arg + BigInt(minsz), devices!, hdr.count * sizeof(vfio_pci_dependent_device)))
-      ret = -EFAULT;
+    if (yield* copy_to_user(arg + BigInt(minsz), devices, hdr.count * sizeof(vfio_pci_dependent_device))) ret = -EFAULT;
   }
 
   kfree(devices);

@@ -58,11 +58,11 @@ interface position {
   remaining: number;
 }
 
-/** Bytes of @src from @from on, as a pointer to there. */
-const from_byte = (src: kbuf, from: number): kbuf => new kbuf(src.$bytes.subarray(from));
+/** Bytes of @src from @from on, as a pointer to there; into the page of NULL for what is not there. */
+const from_byte = (src: kbuf | null, from: number): kbuf | null => src && new kbuf(src.$bytes.subarray(from));
 
 /** Copies a part and moves on. @return 0 or -EFAULT */
-function* igd_opregion_shift_copy(dst: bigint, at: position, src: kbuf, bytes: number): Sleeps<number> {
+function* igd_opregion_shift_copy(dst: bigint, at: position, src: kbuf | null, bytes: number): Sleeps<number> {
   if (yield* copy_to_user(dst + BigInt(at.off), src, bytes)) return -EFAULT;
 
   at.off += bytes;
@@ -97,7 +97,7 @@ function* vfio_pci_igd_rw(
   if (at.remaining && at.pos < OPREGION_VERSION) {
     const bytes = Math.min(at.remaining, OPREGION_VERSION - at.pos);
 
-    if (yield* igd_opregion_shift_copy(buf, at, from_byte(opregionvbt.opregion!, at.pos), bytes)) return -EFAULT;
+    if (yield* igd_opregion_shift_copy(buf, at, from_byte(opregionvbt.opregion, at.pos), bytes)) return -EFAULT;
   }
 
   // The version: 2.1, if it is 2.0 and there is something behind
@@ -114,7 +114,7 @@ function* vfio_pci_igd_rw(
   if (at.remaining && at.pos < OPREGION_RVDA) {
     const bytes = Math.min(at.remaining, OPREGION_RVDA - at.pos);
 
-    if (yield* igd_opregion_shift_copy(buf, at, from_byte(opregionvbt.opregion!, at.pos), bytes)) return -EFAULT;
+    if (yield* igd_opregion_shift_copy(buf, at, from_byte(opregionvbt.opregion, at.pos), bytes)) return -EFAULT;
   }
 
   // Where the rest is: right behind
@@ -129,13 +129,13 @@ function* vfio_pci_igd_rw(
   if (at.remaining && at.pos < OPREGION_SIZE) {
     const bytes = Math.min(at.remaining, OPREGION_SIZE - at.pos);
 
-    if (yield* igd_opregion_shift_copy(buf, at, from_byte(opregionvbt.opregion!, at.pos), bytes)) return -EFAULT;
+    if (yield* igd_opregion_shift_copy(buf, at, from_byte(opregionvbt.opregion, at.pos), bytes)) return -EFAULT;
   }
 
   // What is behind
   if (
     at.remaining &&
-    (yield* copy_to_user(buf + BigInt(at.off), from_byte(opregionvbt.vbt_ex!, at.pos - OPREGION_SIZE), at.remaining))
+    (yield* copy_to_user(buf + BigInt(at.off), from_byte(opregionvbt.vbt_ex, at.pos - OPREGION_SIZE), at.remaining))
   )
     return -EFAULT;
 

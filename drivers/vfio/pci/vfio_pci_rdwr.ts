@@ -15,6 +15,7 @@ import {
   iowrite32,
   iowrite8,
 } from "#linux/io.ts";
+import { iowrite64 } from "#linux/io-64-nonatomic-lo-hi.ts";
 import { IORESOURCE_MEM, IORESOURCE_ROM_SHADOW } from "#linux/ioport.ts";
 import { list_add, list_del, list_for_each_entry } from "#linux/list.ts";
 import { mutex_lock, mutex_unlock } from "#linux/mutex.ts";
@@ -46,16 +47,17 @@ const vfio_ioread32 = ioread32;
 const vfio_iowrite8 = iowrite8;
 const vfio_iowrite16 = iowrite16;
 const vfio_iowrite32 = iowrite32;
+const vfio_iowrite64 = iowrite64;
 
-type iowrite = (val: number, io: iomem, off: number) => void;
+type iowrite<T> = (val: T, io: iomem, off: number) => void;
 type ioread = (io: iomem, off: number) => number;
 
 /** vfio_pci_iowrite8() and so on, by what writes. @return 0, -EIO if memory is not enabled */
-function* VFIO_IOWRITE(
-  write: iowrite,
+function* VFIO_IOWRITE<T extends number | bigint>(
+  write: iowrite<T>,
   vdev: vfio_pci_core_device,
   test_mem: boolean,
-  val: number,
+  val: T,
   io: iomem,
   off: number,
 ): Sleeps<number> {
@@ -102,7 +104,7 @@ function* VFIO_IOREAD(
 interface width {
   readonly bytes: 1 | 2 | 4;
   readonly read: ioread;
-  readonly write: iowrite;
+  readonly write: iowrite<number>;
   readonly load: (p: kbuf, i: number) => number;
   readonly store: (p: kbuf, i: number, v: number) => void;
 }
@@ -322,7 +324,6 @@ export function* vfio_pci_vga_rw(
   return done;
 }
 
-/* Without 8 bytes: the iowrite64() of x86 is no macro, and so it is not there for C. */
 function* vfio_pci_ioeventfd_do_write(ioeventfd: ioeventfd_struct, test_mem: boolean): Sleeps {
   const { vdev, addr, data } = ioeventfd;
   const off = Number(ioeventfd.pos);
@@ -336,6 +337,9 @@ function* vfio_pci_ioeventfd_do_write(ioeventfd: ioeventfd_struct, test_mem: boo
       break;
     case 4:
       yield* VFIO_IOWRITE(vfio_iowrite32, vdev!, test_mem, Number(data & 0xffffffffn), addr!, off);
+      break;
+    case 8:
+      yield* VFIO_IOWRITE(vfio_iowrite64, vdev!, test_mem, data, addr!, off);
       break;
   }
 }
@@ -380,7 +384,8 @@ export function* vfio_pci_ioeventfd(
 ): Sleeps<number> {
   const pdev = vdev.pdev!;
   const pos = offset & VFIO_PCI_OFFSET_MASK;
-  const bar = VFIO_PCI_OFFSET_TO_INDEX(offset);
+  // Signed, both: an offset with the highest bit set gives a BAR below the first, which passes.
+  const bar = VFIO_PCI_OFFSET_TO_INDEX(BigInt.asIntN(64, offset)) | 0;
 
   if (bar > VFIO_PCI_BAR5_REGION_INDEX) return -EINVAL;
 
@@ -392,8 +397,6 @@ export function* vfio_pci_ioeventfd(
     !(pos + BigInt(count) <= BigInt(vdev.msix_offset) || pos >= BigInt(vdev.msix_offset + vdev.msix_size))
   )
     return -EINVAL;
-
-  if (count === 8) return -EINVAL;
 
   let ret = yield* vfio_pci_setup_barmap(vdev, bar);
   if (ret) return ret;

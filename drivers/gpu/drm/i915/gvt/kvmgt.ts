@@ -1143,7 +1143,7 @@ function* intel_vgpu_get_region_info(vgpu: intel_vgpu, arg: bigint): Sleeps<numb
       info.cap_offset = 0;
     } else {
       vfio_info_cap_shift(caps, sizeof(info));
-      if (yield* copy_to_user(arg + BigInt(sizeof(info)), caps.buf!, caps.size)) {
+      if (yield* copy_to_user(arg + BigInt(sizeof(info)), caps.buf, caps.size)) {
         kfree(caps.buf);
         kfree(sparse_mem);
         return -EFAULT;
