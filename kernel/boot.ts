@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** State that lives as long as one boot of the machine. */
-import { access, build_in, object_ids } from "./lib/struct.ts";
+import { access, build_in, object_ids, OF_THIS_KERNEL } from "./lib/struct.ts";
 import { STATIC_MEMORY } from "./mm/object.ts";
 import { footprint, part_of, place } from "./sched/footprint.ts";
 
@@ -134,7 +134,7 @@ function watch_members<T extends object>(
     );
   });
   const stores = members.map((m) => `state[${slot(m)}] = fresh[${name(m)}];`);
-  const source = `return [{ ${accessors.join(", ")} }, (state, fresh) => { ${stores.join(" ")} }];`;
+  const source = `return [{ ${accessors.join(", ")} }, (state, fresh) => { ${stores.join(" ")} }];${OF_THIS_KERNEL}`;
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- as in struct(): the text comes from member names only
   const make = new Function("footprint", "seen", "data", source) as (
     ...args: unknown[]

@@ -51,6 +51,6 @@ class random_schedule_ implements schedule {
 /**
  * A schedule for one run. @seed: any integer. @how: odds that differ from the default ones
  */
-export function random_schedule(seed: number, how: Partial<odds> = {}): schedule {
-  return new random_schedule_(seed, { ...DEFAULT_ODDS, ...how });
+export function random_schedule(seed: number, how?: Partial<odds>): schedule {
+  return new random_schedule_(seed, how ? { ...DEFAULT_ODDS, ...how } : DEFAULT_ODDS);
 }

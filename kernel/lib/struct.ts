@@ -162,6 +162,12 @@ export function set_layout(of: object, layout: struct_layout): void {
 type struct_class<F extends struct_fields> = new () => kobj_memory & members<F>;
 
 /**
+ * Ends generated source. The host keeps one function for one text, with what it learnt of the objects that come by: two kernels in
+ * one process, which share texts but no classes, would slow each other.
+ */
+export const OF_THIS_KERNEL = `\n// ${import.meta.url}`;
+
+/**
  * A struct class: `class foo extends struct("foo", { … }) {}`.
  * An object made with `new` is static memory; kzalloc() gives slab memory.
  */
@@ -184,7 +190,7 @@ export function struct<F extends struct_fields>(name: string, fields: F): struct
       `set ${member}(v) { if (access.armed || this.$mem.freed) access.check(this, "${member}", true); this.$_${member} = ${f.store}; }`,
     );
   }
-  const source = `${members.join(" ")} return class ${name} extends base { constructor() { super(); ${PLACED} ${zeros.join(" ")} } ${accessors.join(" ")} };`;
+  const source = `${members.join(" ")} return class ${name} extends base { constructor() { super(); ${PLACED} ${zeros.join(" ")} } ${accessors.join(" ")} };${OF_THIS_KERNEL}`;
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- accessors must be written out to be monomorphic; the text comes from member names only
   const make = new Function("base", "fields", "access", "adopt", "building", "ids", source) as (
     ...args: unknown[]

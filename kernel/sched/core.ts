@@ -11,7 +11,7 @@ import { decide, interferes, outside } from "./decide.ts";
 import { footprint, touch_new_task, touch_task } from "./footprint.ts";
 import { bug_scheduling_while_atomic, missing_yield_star } from "./debug.ts";
 import { spend_work } from "./limits.ts";
-import { deliver_pending, pending_here, pending_for_idle } from "./interrupts.ts";
+import { deliver_pending, pending_anywhere, pending_here } from "./interrupts.ts";
 import {
   cpu,
   current,
@@ -44,11 +44,10 @@ const s = per_boot_books(() => ({
   owed: null as { what: string; task: task_struct } | null,
 }));
 
-/** The CPU on which `t` could run now: its own, a free one, or one whose task can be preempted. */
-function cpu_for(t: task_struct): cpu | null {
-  if (t.cpu) return t.cpu;
-  for (const c of sched.cpus) if (!c.curr) return c;
-  for (const c of sched.cpus) if (c.curr?.preemptible && !c.curr.spins_until) return c;
+/** A CPU for who has none: a free one, or one whose task can be preempted. */
+function cpu_to_take(cpus: readonly cpu[]): cpu | null {
+  for (const c of cpus) if (!c.curr) return c;
+  for (const c of cpus) if (c.curr?.preemptible && !c.curr.spins_until) return c;
   return null;
 }
 
@@ -56,41 +55,50 @@ function can_go_on(t: task_struct): boolean {
   return !t.asleep && t.state !== TASK_DEAD && (!t.spins_until || t.spins_until());
 }
 
-/** Everybody who could run next: the current task first, then those on other CPUs, then those that wait for one. */
-function candidates(me: task_struct | null): task_struct[] {
+/**
+ * Whom the question is about that is being answered: the first `n` of `who`. One list for all questions, as one function for their
+ * labels: a new one for each would cost more than the answer.
+ */
+const asked = { who: [] as task_struct[], n: 0 };
+
+function ask_about(t: task_struct): void {
+  asked.who[asked.n++] = t;
+}
+
+/** Asks about everybody who could run next: the current task first, then those on other CPUs, then those that wait for one. */
+function ask_candidates(me: task_struct | null): void {
   const { cpus, runnable } = sched;
-  const found: task_struct[] = [];
-  if (me && can_go_on(me)) found.push(me);
-  for (const c of cpus) if (c.curr && c.curr !== me && can_go_on(c.curr)) found.push(c.curr);
-  for (const t of runnable) if (cpu_for(t)) found.push(t);
+  asked.n = 0;
+  if (me && can_go_on(me)) ask_about(me);
+  for (const c of cpus) if (c.curr && c.curr !== me && can_go_on(c.curr)) ask_about(c.curr);
+  if (runnable.length > 0 && cpu_to_take(cpus)) for (const t of runnable) ask_about(t);
+  if (!pending_anywhere()) return;
   for (const c of cpus) {
-    if (!c.idle || !pending_for_idle(c)) continue;
+    if (!c.idle || c.curr) continue;
     // One CPU with nothing to do is as good as another.
-    found.push(c.idle);
+    ask_about(c.idle);
     break;
   }
-  return found;
 }
 
 function id_of(t: task_struct): number {
   return t.flags & PF_IDLE ? -1 - sched.cpus.findIndex((c) => c.idle === t) : t.pid;
 }
-/** @me: who went on up to here, null if they do not go on by themselves */
-function choose(from: readonly task_struct[], me: task_struct | null): task_struct | null {
+function label_of(i: number): string {
+  const t = asked.who[i];
+  return `${t?.comm ?? "?"}/${t?.pid ?? 0}`;
+}
+/** Chooses among those asked about. @me: who went on up to here, null if they do not go on by themselves */
+function choose(me: task_struct | null): task_struct | null {
   const { watcher } = footprint;
-  if (watcher && from.length > 0 && interferes()) {
+  const { who, n } = asked;
+  if (n === 0) return null;
+  if (watcher && interferes()) {
+    const from = who.slice(0, n);
     const scarce = sched.runnable.some((t) => !from.includes(t));
     watcher.step(from.map(id_of), me && from[0] === me ? id_of(me) : 0, scarce);
   }
-  if (from.length < 2) return from[0] ?? null;
-  asked_about = from;
-  return from[decide("switch", from.length, label_of)] ?? null;
-}
-/** Whom the question is about that is being answered: one function names them, where one for each question would cost as much as the answer. */
-let asked_about: readonly task_struct[] = [];
-function label_of(i: number): string {
-  const t = asked_about[i];
-  return `${t?.comm ?? "?"}/${t?.pid ?? 0}`;
+  return who[n < 2 ? 0 : decide("switch", n, label_of)] ?? null;
 }
 
 /**
@@ -104,9 +112,9 @@ export function point(): boolean {
   if (interferes()) {
     const me = current();
     outside.ask?.();
-    const from = candidates(me);
-    if (from.length > 1 || footprint.watcher) {
-      const chosen = choose(from, me);
+    ask_candidates(me);
+    if (asked.n > 1 || footprint.watcher) {
+      const chosen = choose(me);
       if (chosen !== me) {
         s.next = chosen;
         return true;
@@ -247,7 +255,8 @@ export function start_cpus(n: number): void {
 }
 
 function put_on(t: task_struct, c: cpu): void {
-  if (c.curr && c.curr !== t) {
+  if (c.curr === t) return;
+  if (c.curr) {
     c.curr.cpu = null;
     if (!(c.curr.flags & PF_IDLE)) sched.runnable.push(c.curr);
   }
@@ -260,7 +269,10 @@ function put_on(t: task_struct, c: cpu): void {
 function take_out(list: task_struct[], t: task_struct): void {
   const at = list.indexOf(t);
   if (at < 0) return;
-  list.copyWithin(at, at + 1);
+  for (let i = at + 1; i < list.length; i++) {
+    const next = list[i];
+    if (next) list[i - 1] = next;
+  }
   list.pop();
 }
 
@@ -271,7 +283,7 @@ function take_off(t: task_struct): void {
 
 /** Lets `t` go on until it suspends or ends. */
 function run(t: task_struct): void {
-  const c = t.flags & PF_IDLE ? sched.cpus.find((x) => x.idle === t) : cpu_for(t);
+  const c = t.flags & PF_IDLE ? sched.cpus.find((x) => x.idle === t) : (t.cpu ?? cpu_to_take(sched.cpus));
   if (!c) throw new Error(`no CPU for ${t.comm}/${t.pid}`);
   put_on(t, c);
   sched.current = t;
@@ -303,7 +315,8 @@ export function pick_next(): task_struct | null {
   s.next = null;
   if (chosen) return chosen;
   outside.ask?.();
-  return choose(candidates(null), null);
+  ask_candidates(null);
+  return choose(null);
 }
 
 /** One step of the machine. @return false if nobody can go on */

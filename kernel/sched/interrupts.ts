@@ -4,7 +4,7 @@ import { per_boot_books } from "../boot.ts";
 import { kcsan_enter_context, kcsan_exit_context } from "../kcsan/order.ts";
 import { decide } from "./decide.ts";
 import { touch_everything } from "./footprint.ts";
-import { type cpu, HARDIRQ_OFFSET, sched, SOFTIRQ_OFFSET } from "./task.ts";
+import { HARDIRQ_OFFSET, sched, SOFTIRQ_OFFSET } from "./task.ts";
 import type { Spins } from "./types.ts";
 
 export interface pending_irq {
@@ -31,17 +31,17 @@ export function raise_softirq(work: () => Spins): void {
   s.soft.push(work);
 }
 
+/** Whether anything is due, on whatever CPU lets it in. */
+export function pending_anywhere(): boolean {
+  return s.hard.length > 0 || s.soft.length > 0;
+}
 /** Whether the current task, on its CPU, would take something now. */
 export function pending_here(): boolean {
-  if (s.hard.length === 0 && s.soft.length === 0) return false;
+  if (!pending_anywhere()) return false;
   const me = sched.current;
   if (!me || me.irqs_disabled || me.preempt_count >= HARDIRQ_OFFSET) return false;
   // Softirqs do not nest; they may come between preempt_disable() and preempt_enable(), as interrupts may.
   return s.hard.length > 0 || me.preempt_count < SOFTIRQ_OFFSET;
-}
-
-export function pending_for_idle(c: cpu): boolean {
-  return c.curr === null && (s.hard.length > 0 || s.soft.length > 0);
 }
 
 /** Takes one of what is due, on top of the current task. */
