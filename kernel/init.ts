@@ -7,11 +7,11 @@ export type initcall = () => Sleeps<number> | number;
 const LEVELS = ["early", "core", "postcore", "arch", "subsys", "fs", "device", "late"] as const;
 export type initcall_level = (typeof LEVELS)[number];
 
-const calls = new Map<initcall_level, initcall[]>(LEVELS.map((l) => [l, []]));
+const calls: initcall[][] = LEVELS.map(() => []);
 
 /** Registers `call` to run at each boot, after those of earlier levels and those registered before it. File scope. */
 export function add_initcall(level: initcall_level, call: initcall): void {
-  calls.get(level)?.push(call);
+  calls[LEVELS.indexOf(level)]?.push(call);
 }
 export const early_initcall = (call: initcall): void => add_initcall("early", call);
 export const core_initcall = (call: initcall): void => add_initcall("core", call);
@@ -23,8 +23,8 @@ export const device_initcall = (call: initcall): void => add_initcall("device", 
 export const late_initcall = (call: initcall): void => add_initcall("late", call);
 
 export function* run_initcalls(): Sleeps {
-  for (const level of LEVELS) {
-    for (const call of calls.get(level) ?? []) {
+  for (const level of calls) {
+    for (const call of level) {
       const result = call();
       if (typeof result !== "number") yield* result;
     }

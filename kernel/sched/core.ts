@@ -74,9 +74,9 @@ function ask_candidates(me: task_struct | null): void {
   if (runnable.length > 0 && cpu_to_take(cpus)) for (const t of runnable) ask_about(t);
   if (!pending_anywhere()) return;
   for (const c of cpus) {
-    if (!c.idle || c.curr) continue;
+    if (c.curr) continue;
     // One CPU with nothing to do is as good as another.
-    ask_about(c.idle);
+    ask_about((c.idle ??= idle_task(c)));
     break;
   }
 }
@@ -246,12 +246,12 @@ function* idle_loop(): Sleeps {
   }
 }
 
+function idle_task({ id }: cpu): task_struct {
+  return new task_struct(0, `swapper/${id}`, idle_loop(), PF_IDLE | PF_KTHREAD, true);
+}
+
 export function start_cpus(n: number): void {
-  for (let id = 0; id < n; id++) {
-    const c = new cpu(id);
-    c.idle = new task_struct(0, `swapper/${id}`, idle_loop(), PF_IDLE | PF_KTHREAD, true);
-    sched.cpus.push(c);
-  }
+  for (let id = 0; id < n; id++) sched.cpus.push(new cpu(id));
 }
 
 function put_on(t: task_struct, c: cpu): void {

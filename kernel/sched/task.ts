@@ -39,7 +39,7 @@ export class cpu {
   readonly id: number;
   /** Who occupies the CPU: running, or switched out without having let go of it. The idle task never does. */
   curr: task_struct | null = null;
-  /** Runs interrupts and timers when nobody else is here. */
+  /** Runs interrupts and timers when nobody else is here; made when it is needed for the first time. */
   idle: task_struct | null = null;
   constructor(id: number) {
     this.id = id;
