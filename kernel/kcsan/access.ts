@@ -4,7 +4,7 @@
  * last, and every allocated object which contexts have been in it. Source: kernel/kcsan/core.c, for what it means; Linux
  * finds its races by stalling one side, here the order itself is looked at.
  */
-import { access, type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
+import { access, type kobj_memory, layout_of, object_shadow, struct_array } from "../lib/struct.ts";
 import { is_bytes, kasan_check_range, member_range, watch_accesses } from "../mm/kasan.ts";
 import { type mem_object, STATIC_MEMORY } from "../mm/object.ts";
 import { smp_processor_id } from "../sched/task.ts";
@@ -96,10 +96,8 @@ const STACK_DEPTH = 10;
 const FREE_STACK_DEPTH = 28;
 
 const empty_books = () => ({
-  members: new WeakMap<kobj_memory, Map<string, memory_access[]>>(),
-  bytes: new WeakMap<ArrayBufferLike, Map<number, memory_access[]>>(),
-  /** Last access of each context to an allocated object. */
-  visitors: new WeakMap<mem_object, Map<number, memory_access>>(),
+  /** By their place in the buffer. */
+  bytes: new WeakMap<ArrayBufferLike, memory_access[][]>(),
   /** An access is being looked at: what that touches is nobody's. */
   busy: false,
   /** Whose accesses keep their stacks, by the name that a report gives as the member; null: all. */
@@ -123,6 +121,34 @@ function of_hardware(object: kobj_memory): boolean {
   let outer = object;
   for (let up = outer.$up; up; up = outer.$up) outer = up;
   return outer.$mem === STATIC_MEMORY && (layout_of(outer)?.name.startsWith("hw_") ?? false);
+}
+
+/** What is known of an object since it was touched for the first time. */
+class shadow extends object_shadow {
+  /** Objects of file scope are there for longer than the checker is on. */
+  readonly #books = s;
+  readonly bytes: boolean;
+  readonly #members: Map<string, memory_access[]> | null;
+  constructor(object: kobj_memory) {
+    super();
+    this.bytes = is_bytes(object) && !of_hardware(object);
+    this.#members = is_bytes(object) || primitive(object) ? null : new Map<string, memory_access[]>();
+  }
+  static of(object: kobj_memory): shadow {
+    const there = object.$shadow;
+    if (there instanceof shadow && there.#books === s) return there;
+    return (object.$shadow = new shadow(object));
+  }
+  /** Accesses to a member; null if it is no data, or data of which the bytes count. */
+  of_member(member: string): memory_access[] | null {
+    if (!this.#members) return null;
+    let seen = this.#members.get(member);
+    if (!seen) {
+      if (member.startsWith("$") || member === "dep_map") return null;
+      this.#members.set(member, (seen = []));
+    }
+    return seen;
+  }
 }
 
 function name_of(object: kobj_memory, member: string): string {
@@ -180,6 +206,11 @@ function covered(a: memory_access, now: pending_access): boolean {
 }
 
 function look(seen: memory_access[], now: pending_access): void {
+  const [last] = seen;
+  if (last && seen.length === 1 && same_kind(last, now)) {
+    if (last.at !== now.at) seen[0] = now.record;
+    return;
+  }
   for (const a of seen) if (a.at === now.at && same_kind(a, now)) return;
   for (const a of seen) {
     if (a.context === now.context || !may_race(a, now)) continue;
@@ -187,24 +218,15 @@ function look(seen: memory_access[], now: pending_access): void {
   }
   let kept = 0;
   for (const a of seen) if (!covered(a, now)) seen[kept++] = a;
-  seen.length = kept;
+  while (seen.length > kept) seen.pop();
   if (kept >= KEPT) seen.shift();
   seen.push(now.record);
 }
 
 function visit(mem: mem_object, now: pending_access): void {
   if (mem === STATIC_MEMORY || mem.freed) return;
-  let visitors = s.visitors.get(mem);
-  if (!visitors) s.visitors.set(mem, (visitors = new Map<number, memory_access>()));
+  const visitors = (mem.visitors ??= new Map<number, memory_access>());
   if (visitors.get(now.context.id)?.at !== now.at) visitors.set(now.context.id, now.record);
-}
-
-function slot<K extends WeakKey, M>(map: WeakMap<K, Map<M, memory_access[]>>, key: K, member: M): memory_access[] {
-  let members = map.get(key);
-  if (!members) map.set(key, (members = new Map<M, memory_access[]>()));
-  let seen = members.get(member);
-  if (!seen) members.set(member, (seen = []));
-  return seen;
 }
 
 function look_at_bytes(
@@ -213,9 +235,11 @@ function look_at_bytes(
   size: number,
   now: pending_access,
 ): void {
-  const end = Math.min(at + size, object.$bytes.length);
-  const first = object.$bytes.byteOffset;
-  for (let i = at; i < end; i++) look(slot(s.bytes, object.$bytes.buffer, first + i), now);
+  const { buffer, byteOffset: first, length } = object.$bytes;
+  let seen = s.bytes.get(buffer);
+  if (!seen) s.bytes.set(buffer, (seen = []));
+  const end = first + Math.min(at + size, length);
+  for (let i = first + at; i < end; i++) look((seen[i] ??= []), now);
 }
 
 function check_member(object: kobj_memory, member: string, write: boolean): void {
@@ -226,12 +250,14 @@ function check_member(object: kobj_memory, member: string, write: boolean): void
   try {
     const now = new pending_access(context, object, member, write, access.check);
     visit(object.$mem, now);
-    if (marking.off || member.startsWith("$") || member === "dep_map" || primitive(object)) return;
-    if (is_bytes(object)) {
-      if (of_hardware(object)) return;
+    if (marking.off) return;
+    const known = shadow.of(object);
+    const seen = known.of_member(member);
+    if (seen) look(seen, now);
+    else if (known.bytes && is_bytes(object) && !member.startsWith("$")) {
       const { at, size } = member_range(object, member);
       look_at_bytes(object, at, size, now);
-    } else look(slot(s.members, object, member), now);
+    }
   } finally {
     s.busy = false;
   }
@@ -245,7 +271,7 @@ function check_range(object: kobj_memory, at: number, size: number, write: boole
   try {
     const now = new pending_access(context, object, { at, size }, write, kasan_check_range);
     visit(object.$mem, now);
-    if (!marking.off && is_bytes(object) && !of_hardware(object)) look_at_bytes(object, at, size, now);
+    if (!marking.off && shadow.of(object).bytes && is_bytes(object)) look_at_bytes(object, at, size, now);
   } finally {
     s.busy = false;
   }
@@ -255,7 +281,7 @@ function check_range(object: kobj_memory, at: number, size: number, write: boole
 export function kcsan_check_free(mem: mem_object): void {
   if (!kcsan.on) return;
   const context = current_context();
-  const visitors = s.visitors.get(mem);
+  const { visitors } = mem;
   if (!context || !visitors || !mem.root) return;
   const unordered = [...visitors.values()].filter(
     (a) => a.context !== context && !ordered_before(a.context.id, a.at, context),

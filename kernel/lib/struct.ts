@@ -64,6 +64,9 @@ export function restart_object_ids(): void {
   object_ids.next = 1 << 20;
 }
 
+/** Lies beside an object and is no part of it: nothing that it points to is held by the object. */
+export abstract class object_shadow {}
+
 /** Anything that lies in memory and can be asked where. */
 export abstract class kobj_memory {
   declare $mem: mem_object;
@@ -72,6 +75,8 @@ export abstract class kobj_memory {
   /** The struct this one is embedded in, and as which member. */
   declare $up: kobj_memory | null;
   declare $member: string;
+  /** What a checker remembers of the accesses to it; null if there is none that would. */
+  declare $shadow: object_shadow | null;
 }
 
 /** Memory that is no struct. */
@@ -83,10 +88,11 @@ export abstract class plain_memory extends kobj_memory {
     this.$id = object_ids.next++;
     this.$up = null;
     this.$member = "";
+    this.$shadow = null;
   }
 }
 /** The same as source: a constructor that all structs shared would not be fast for any. */
-const PLACED = `this.$mem = building.mem; this.$id = ids.next++; this.$up = null; this.$member = "";`;
+const PLACED = `this.$mem = building.mem; this.$id = ids.next++; this.$up = null; this.$member = ""; this.$shadow = null;`;
 
 export interface struct_layout {
   readonly name: string;

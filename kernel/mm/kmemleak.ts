@@ -5,7 +5,7 @@
  * that a task made that is still to end are never called leaked. Source: mm/kmemleak.c
  */
 import { data_sections, per_boot_books } from "../boot.ts";
-import { kobj_memory } from "../lib/struct.ts";
+import { kobj_memory, object_shadow } from "../lib/struct.ts";
 import { MODULE_STATE_COMING, MODULE_STATE_LIVE, module_images, vmlinux } from "../modpost.ts";
 import { type kernel_report, report } from "../panic.ts";
 import { sched, type task_struct } from "../sched/task.ts";
@@ -44,6 +44,7 @@ function opaque_to_scan(x: object): boolean {
   return (
     no_scan.has(x) ||
     x instanceof mem_object ||
+    x instanceof object_shadow ||
     ArrayBuffer.isView(x) ||
     Object.prototype.toString.call(x) === "[object Generator]"
   );

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the sanitizers know about a piece of memory. Every struct and every buffer points to one of these. */
 
+import type { memory_access } from "../kcsan/access.ts";
+
 export type memory_kind = "static" | "stack" | "slab" | "vmalloc" | "page";
 
 export interface track {
@@ -38,6 +40,8 @@ export class mem_object {
   free_track: track | null = null;
   /** Order of birth in this boot: the identity of an object across states, where addresses are not comparable. */
   birth = 0;
+  /** Last access of each context, by its number, for the race checker; null if there is none that it has seen. */
+  visitors: Map<number, memory_access> | null = null;
   /** The struct, buffer or array itself: where the leak checker goes on from here. */
   root: object | null = null;
 
