@@ -119,6 +119,22 @@ for (const strategy of STRATEGIES) {
   });
 }
 
+test("what there is no time to make small stays as it was found, and is counted", async (t) => {
+  const member = new Member(() => Promise.resolve(subjectOf(racy(), SCENARIO)));
+  const late: Crew = {
+    width: 1,
+    loaded: Promise.resolve(),
+    do: (task) => member.do(task.kind === "shrink" ? { ...task, until: 0 } : task),
+    close: async () => {},
+  };
+  const of = { state: { name: "v1:0", dir: "" }, scenario: "s", mode: { faults: 0, kcsan: true }, maxSteps: MAX_STEPS };
+  const options = { strategy: "random", seed: 3, executions: 300 } as const;
+  const { large, findings } = await exploreWith(late, of, options);
+  t.is(large, 1);
+  t.is(findings[0]?.finding.title, "BUG: planted");
+  t.true((findings[0]?.decisions.length ?? 0) > 2);
+});
+
 test("an end without a report is a finding of its own", async (t) => {
   const kernel: RunnableKernel = { boot: () => "done", run: () => "deadlock", log: () => [], found: () => [] };
   const { findings } = await explore(subjectOf(kernel, SCENARIO), { strategy: "random", executions: 2 });

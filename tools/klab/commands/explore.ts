@@ -64,7 +64,8 @@ function whyOf({ why, seconds, loading }: ExploreResult): string {
 /** The last word: what was proved, and what was not. @part: of a fleet */
 function lastWord(r: ExploreResult, preemptions: number | null, part: string): string {
   const found = r.findings.length === 0 ? "nothing found" : `${r.findings.length} found`;
-  const count = `${part}${plural(r.executions, "execution")}, ${found}`;
+  const large = r.large === 0 ? "" : ` (${r.large} not made small: that takes more time)`;
+  const count = `${part}${plural(r.executions, "execution")}, ${found}${large}`;
   if (r.why === "done") {
     if (r.complete) return `complete ${r.bound === null ? "for every schedule" : `at bound ${r.bound}`}: ${count}`;
     return `nothing is left to try, but ${plural(r.cut, "execution was", "executions were")} cut at a limit: ${count}`;
@@ -148,6 +149,7 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
     cut: result.cut,
     stopped: result.why === "done" ? null : result.why,
     per_second: result.perSecond,
+    not_made_small: result.large,
     findings: result.findings.map(({ finding: { checker, title, text }, decisions, size, executions: n }) => ({
       checker,
       title,

@@ -39,6 +39,8 @@ export interface ShrinkTask {
   readonly of: SubjectName;
   readonly decisions: readonly Choice[];
   readonly wanted: readonly Wanted[];
+  /** When it has to end, in ms of the calendar; null: when it is done. */
+  readonly until: number | null;
 }
 export type Task = ExecuteTask | WholeTask | ShrinkTask;
 
@@ -90,7 +92,7 @@ export class Member<K extends RunnableKernel> {
         return execute(subject, new replay_schedule(task.decisions), { kcsanStacksOf, flight });
       }
       case "shrink": {
-        const shrinker = new Shrinker(subject, { flight });
+        const shrinker = new Shrinker(subject, { flight }, task.until);
         const small = task.wanted.map((wanted) => shrinker.shrink(wanted, task.decisions));
         return { small, runs: shrinker.runs };
       }

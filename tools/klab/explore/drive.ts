@@ -40,7 +40,10 @@ export interface DriveOptions {
   /** Seconds of the host at most, from when everything is loaded. */
   readonly seconds?: number | undefined;
   readonly stop?: AbortSignal | undefined;
-  /** What is found is made small before anything else is tried, and not at the end. */
+  /**
+   * What is found is made small before anything else is tried, and not at the end. Where time is limited it has half of it: the rest is
+   * for finding more, and what is not small when the time is over stays as it is.
+   */
   readonly smallFirst: boolean;
   readonly onFound?: ((found: Found) => void) | undefined;
   /** As soon as something is known to be new, and before it is made small. */
@@ -61,6 +64,8 @@ export interface Driven {
   readonly why: Why;
   /** In the order in which they were found. */
   readonly findings: readonly Found[];
+  /** How many of these are not as small as they could be, for want of time. */
+  readonly large: number;
 }
 
 /** Seconds that what is under way is waited for when somebody wants it to end. */
@@ -96,7 +101,7 @@ interface Heard {
   whole: Execution | null;
   asked: boolean;
 }
-/** The findings of one execution that are made small. */
+/** Findings of one execution that are made small together: what was run for one is known for the next, and no task takes too long. */
 interface Making {
   readonly heard: Heard;
   readonly findings: readonly Finding[];
@@ -104,6 +109,7 @@ interface Making {
   small: readonly Small[] | null;
   asked: boolean;
 }
+const TOGETHER = 8;
 
 class Drive {
   readonly #crew: Crew;
@@ -122,6 +128,9 @@ class Drive {
   #runs = 0;
   #cut = 0;
   #underWay = 0;
+  #large = 0;
+  /** Seconds of the crew. */
+  readonly #spent = { finding: 0, shrinking: 0 };
   #loading: number | null = null;
   #why: Why = "done";
   #failure: { error: unknown } | null = null;
@@ -138,6 +147,14 @@ class Drive {
   }
   get #seconds(): number {
     return (performance.now() - this.#start) / 1000;
+  }
+
+  /** When the time is over, in ms of the calendar, which all threads share; null if it is not limited. */
+  get #end(): number | null {
+    const { seconds } = this.#options;
+    return seconds === undefined || this.#loading === null
+      ? null
+      : Date.now() + 1000 * (seconds + this.#loading - this.#seconds);
   }
 
   async run(): Promise<Driven> {
@@ -176,6 +193,7 @@ class Drive {
       loading: this.#loading ?? 0,
       why: this.#why,
       findings: this.#findings,
+      large: this.#large,
     };
   }
 
@@ -192,7 +210,10 @@ class Drive {
     if (this.#giveWhole()) return true;
     // Who wants to stop does not want to wait until everything is small.
     if (why === "stopped") return false;
-    if (this.#options.smallFirst && this.#giveShrink()) return true;
+    const { smallFirst, seconds } = this.#options;
+    const { finding, shrinking } = this.#spent;
+    if (smallFirst && why === null && (seconds === undefined || shrinking <= finding) && this.#giveShrink())
+      return true;
     const job = why === null ? this.#search.next() : null;
     if (job) {
       this.#given++;
@@ -203,7 +224,7 @@ class Drive {
       );
       return true;
     }
-    return this.#giveShrink();
+    return !(smallFirst && why === "time") && this.#giveShrink();
   }
   #giveWhole(): boolean {
     const heard = this.#heard.find((h) => h.whole === null && !h.asked);
@@ -227,7 +248,7 @@ class Drive {
     const { heard, findings } = making;
     const wanted = findings.map((finding) => ({ finding, most: this.#search.shrinking(finding) }));
     this.#ask(
-      { kind: "shrink", of: heard.job.of, decisions: heard.seen.decisions, wanted },
+      { kind: "shrink", of: heard.job.of, decisions: heard.seen.decisions, wanted, until: this.#end },
       ({ small, runs }) => {
         this.#runs += runs;
         making.small = small;
@@ -238,6 +259,7 @@ class Drive {
   }
   #ask<T extends Task>(task: T, then: (result: Result<T>) => void, lost: (lost: Lost) => void): void {
     this.#underWay++;
+    const begun = this.#seconds;
     void this.#crew
       .do(task)
       .then(then, (error: unknown) => {
@@ -245,6 +267,7 @@ class Drive {
         else this.#failure ??= { error };
       })
       .finally(() => {
+        this.#spent[task.kind === "shrink" ? "shrinking" : "finding"] += this.#seconds - begun;
         this.#underWay--;
         this.#wake();
       });
@@ -271,11 +294,14 @@ class Drive {
       const findings = [...heard.whole.reports.values()].filter((finding) => this.#known.enter(finding));
       if (findings.length === 0) continue;
       for (const finding of findings) this.#options.onNews?.(finding, heard.seconds);
-      const making: Making = { heard, findings, small: null, asked: false };
-      // What needs no decision cannot be smaller.
-      const done = heard.seen.decisions.length === 0 || findings.every((f) => this.#search.shrinking(f) === 0);
-      if (done) making.small = asTheyAre(making);
-      this.#making.push(making);
+      for (let at = 0; at < findings.length; at += TOGETHER) {
+        const some = findings.slice(at, at + TOGETHER);
+        const making: Making = { heard, findings: some, small: null, asked: false };
+        // What needs no decision cannot be smaller.
+        const done = heard.seen.decisions.length === 0 || some.every((f) => this.#search.shrinking(f) === 0);
+        if (done) making.small = asTheyAre(making);
+        this.#making.push(making);
+      }
     }
     for (let [making] = this.#making; making?.small; [making] = this.#making) {
       this.#making.shift();
@@ -293,9 +319,10 @@ class Drive {
     }
     return news;
   }
-  #keep({ job, executions, seconds }: Heard, { finding, decisions }: Small): void {
+  #keep({ job, executions, seconds }: Heard, { finding, decisions, done }: Small): void {
     // What it was made into may have been there before.
     if (!this.#kept.enter(finding)) return;
+    if (!done) this.#large++;
     const { scenario, mode } = job.of;
     const found = { finding, scenario, mode, decisions, size: sizeOf(decisions), executions, seconds };
     this.#findings.push(found);
@@ -305,13 +332,13 @@ class Drive {
   #abandon(): void {
     for (const heard of this.#heard) heard.whole ??= heard.seen;
     this.#look();
-    for (const making of this.#making) making.small ??= asTheyAre(making);
+    for (const making of this.#making) making.small ??= asTheyAre(making, false);
     this.#look();
   }
 }
 
-function asTheyAre({ heard, findings }: Making): Small[] {
-  return findings.map((finding) => ({ finding, decisions: heard.seen.decisions }));
+function asTheyAre({ heard, findings }: Making, done = true): Small[] {
+  return findings.map((finding) => ({ finding, decisions: heard.seen.decisions, done }));
 }
 function executionLost({ message, decisions }: Lost): Execution {
   const finding = findingOfEnd(message);

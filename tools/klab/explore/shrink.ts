@@ -25,17 +25,22 @@ function smaller(a: Size, b: Size): boolean {
 /**
  * Leaves out decisions for as long as the finding stays.
  * @again: runs the decisions, each counted among its kind, and gives what was really decided if the finding came again
- * @most: how many runs it may take
+ * @most: how many runs it may take. @over: whether there is no time for another
  */
 export function leaveOut(
   found: readonly Choice[],
   again: (choices: readonly Choice[]) => readonly Choice[] | null,
   most: number,
+  over = (): boolean => false,
 ): readonly Choice[] {
   let best = found;
   let left = most;
   const without = (gone: ReadonlySet<Choice>): boolean => {
     if (left <= 0 || gone.size === 0) return false;
+    if (over()) {
+      left = 0;
+      return false;
+    }
     left--;
     const really = again(best.filter((c) => !gone.has(c)));
     if (!really || !smaller(sizeOf(really), sizeOf(best))) return false;
@@ -62,6 +67,8 @@ export function leaveOut(
 export interface Small {
   readonly finding: Finding;
   readonly decisions: readonly Choice[];
+  /** As small as was asked for; else there was no time. */
+  readonly done: boolean;
 }
 /** Of one finding of an execution, how many runs making it small may take. */
 export interface Wanted {
@@ -79,13 +86,19 @@ function couldBe(finding: Finding, rough: Finding): boolean {
 export class Shrinker<K extends RunnableKernel> {
   readonly #subject: Subject<K>;
   readonly #how: How;
+  readonly #until: number;
   readonly #known = new Map<string, { quick: Execution; whole: Execution | null }>();
   /** Runs of the machine. */
   runs = 0;
 
-  constructor(subject: Subject<K>, how: Pick<How, "flight">) {
+  /** @until: when it has to end, in ms of the calendar */
+  constructor(subject: Subject<K>, how: Pick<How, "flight">, until: number | null = null) {
     this.#subject = subject;
     this.#how = how;
+    this.#until = until ?? Infinity;
+  }
+  get #over(): boolean {
+    return Date.now() > this.#until;
   }
 
   /** Without stacks, unless it takes them to say whether it is the finding. */
@@ -110,7 +123,7 @@ export class Shrinker<K extends RunnableKernel> {
   /** @decisions: of an execution that has it */
   shrink({ finding, most }: Wanted, decisions: readonly Choice[]): Small {
     const key = keyOf(finding);
-    let best = { finding, decisions };
+    let best: Omit<Small, "done"> = { finding, decisions };
     const again = (choices: readonly Choice[]): readonly Choice[] | null => {
       const run = this.#run(choices, finding);
       const same = run.reports.get(key);
@@ -118,9 +131,10 @@ export class Shrinker<K extends RunnableKernel> {
       best = { finding: same, decisions: run.decisions };
       return run.decisions;
     };
-    const small = leaveOut(decisions, again, most);
+    const small = leaveOut(decisions, again, most, () => this.#over);
+    const done = !this.#over;
     // The last that was tried need not be the best.
     if (best.decisions !== small) again(small);
-    return best;
+    return { ...best, done };
   }
 }
