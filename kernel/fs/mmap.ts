@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Address spaces as system calls see them: mapping devices, and what of a mapping has to be closed. */
-import { atomic_read } from "#linux/atomic.ts";
+import { atomic_dec_and_test } from "#linux/atomic.ts";
 import { EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM, EOVERFLOW } from "#linux/errno.ts";
 import { file, FMODE_READ, FMODE_WRITE, get_file } from "#linux/fs.ts";
 import {
@@ -10,12 +10,13 @@ import {
   insert_vm_struct,
   mm_alloc,
   mmap_anon,
-  mmput,
+  mmdrop,
   type mm_struct,
   munmap,
   set_task_mm,
   task_mm,
   TASK_SIZE,
+  unmap_all,
   user_read,
   user_write,
   vm_area_struct,
@@ -30,6 +31,7 @@ import { PAGE_SHIFT, PAGE_SIZE } from "../mm/page_size.ts";
 import { either } from "../sched/either.ts";
 import type { task_struct } from "../sched/task.ts";
 import type { Sleeps } from "../sched/types.ts";
+import { might_sleep } from "#linux/kernel.ts";
 import { down_write, up_write } from "#linux/rwsem.ts";
 import { fget } from "./file.ts";
 import { fput } from "./file_table.ts";
@@ -165,15 +167,23 @@ export function dup_mm(oldmm: mm_struct): mm_struct {
   return mm;
 }
 
-/** The current process has no memory any more. Context: its exit. Source: kernel/exit.c, mm/mmap.c */
+/**
+ * The last user takes the memory along and closes what is mapped: the process at its exit, or who has looked at it meanwhile.
+ * Context: may sleep. Sources: kernel/fork.c, exit_mmap() of mm/mmap.c
+ */
+export function* mmput(mm: mm_struct): Sleeps {
+  might_sleep();
+  if (!atomic_dec_and_test(mm.mm_users)) return;
+  yield* down_write(mm.mmap_lock);
+  yield* close_areas(unmap_all(mm));
+  up_write(mm.mmap_lock);
+  mmdrop(mm);
+}
+
+/** The current process has no memory any more. Context: its exit. Source: kernel/exit.c */
 export function* exit_mm(t: task_struct): Sleeps {
   const mm = task_mm(t);
   if (!mm) return;
   set_task_mm(t, null);
-  if (atomic_read(mm.mm_users) === 1) {
-    yield* down_write(mm.mmap_lock);
-    yield* close_areas(mm.$areas.splice(0));
-    up_write(mm.mmap_lock);
-  }
-  mmput(mm);
+  yield* mmput(mm);
 }

@@ -1450,7 +1450,7 @@ function* vfio_pci_zap_and_vma_lock(vdev: vfio_pci_core_device, try_: boolean): 
 
     if (try_) {
       if (!mmap_read_trylock(mm)) {
-        mmput(mm);
+        yield* mmput(mm);
         return 0;
       }
     } else {
@@ -1459,7 +1459,7 @@ function* vfio_pci_zap_and_vma_lock(vdev: vfio_pci_core_device, try_: boolean): 
     if (try_) {
       if (!mutex_trylock(vdev.vma_lock)) {
         mmap_read_unlock(mm);
-        mmput(mm);
+        yield* mmput(mm);
         return 0;
       }
     } else {
@@ -1477,7 +1477,7 @@ function* vfio_pci_zap_and_vma_lock(vdev: vfio_pci_core_device, try_: boolean): 
     }
     mutex_unlock(vdev.vma_lock);
     mmap_read_unlock(mm);
-    mmput(mm);
+    yield* mmput(mm);
   }
 }
 
