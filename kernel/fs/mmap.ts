@@ -3,6 +3,7 @@
 import { atomic_dec_and_test } from "#linux/atomic.ts";
 import { EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM, EOVERFLOW } from "#linux/errno.ts";
 import { file, FMODE_READ, FMODE_WRITE, get_file } from "#linux/fs.ts";
+import { copy_struct } from "../lib/struct_copy.ts";
 import {
   current_mm,
   find_vma,
@@ -23,6 +24,7 @@ import {
   VM_MAYREAD,
   VM_MAYWRITE,
   VM_NONE,
+  VM_PFNMAP,
   VM_READ,
   VM_SHARED,
   VM_WRITE,
@@ -146,11 +148,29 @@ export function* ksys_munmap(addr: bigint, len: number): Sleeps<number> {
   return 0;
 }
 
-/** A child's memory: the same areas, with copies of the pages. Mapped devices are not inherited here. */
+/** A device that is mapped is the child's too; pages that its driver gives out are asked for again. */
+function dup_device_area(mm: mm_struct, old: vm_area_struct, f: file): void {
+  const vma = new vm_area_struct();
+  copy_struct(vma, old);
+  vma.vm_file = get_file(f);
+  insert_vm_struct(mm, vma);
+  if (old.vm_flags & BigInt(VM_PFNMAP)) {
+    for (const [number, pfn] of old.vm_mm!.$pfns) {
+      const at = number << BigInt(PAGE_SHIFT);
+      if (at >= old.vm_start && at < old.vm_end) mm.$pfns.set(number, pfn);
+    }
+  }
+  vma.vm_ops?.open?.(vma);
+}
+
+/** A child's memory: the same areas, with copies of the pages. Source: dup_mmap() of kernel/fork.c */
 export function dup_mm(oldmm: mm_struct): mm_struct {
   const mm = mm_alloc();
   for (const old of oldmm.$areas) {
-    if (old.vm_file) continue;
+    if (old.vm_file instanceof file) {
+      dup_device_area(mm, old, old.vm_file);
+      continue;
+    }
     const vma = new vm_area_struct();
     vma.vm_start = old.vm_start;
     vma.vm_end = old.vm_end;

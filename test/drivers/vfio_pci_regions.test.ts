@@ -452,6 +452,36 @@ test("two touch a mapping at the same time, and one who maps it leaves without a
   t.deepEqual(results, [0, 0, 0, 0]);
 });
 
+test("a child has what its parent has mapped, and gets at it as long as memory is on", (t) => {
+  const results: unknown[] = [];
+  const reports = onMachine(machine(), function* (u) {
+    yield* withBound(u, [DEV], () =>
+      opening(u, DEV, function* ({ device }) {
+        yield* command(u, device, 3);
+        const at = yield* map(u, device, 2);
+        results.push((yield* u.load_bytes(at, 4)).ret);
+        const [ask, answer] = [yield* u.eventfd(0, 0), yield* u.eventfd(0, 0)];
+        const child = yield* u.fork(function* (c) {
+          for (let i = 0; i < 3; i++) {
+            yield* c.read(ask, yield* c.alloc(4096), 8);
+            results.push((yield* c.load_bytes(at, 4)).ret);
+            yield* signal(c, answer);
+          }
+        });
+        for (const value of [1, 3, 1]) {
+          yield* command(u, device, value);
+          yield* signal(u, ask);
+          yield* u.read(answer, yield* u.alloc(4096), 8);
+        }
+        yield* u.waitpid(child);
+        yield* u.munmap(at, 4096);
+      }),
+    );
+  });
+  t.deepEqual(reports, []);
+  t.deepEqual(results, [0, -EFAULT, 0, -EFAULT]);
+});
+
 test("one who maps it leaves while somebody else has to do with its memory: that one closes what is mapped", (t) => {
   const results: unknown[] = [];
   const reports = onMachine(machine(), function* (u) {
