@@ -265,7 +265,7 @@ test("a ROM", (t) => {
   });
   t.deepEqual(reports, []);
   const pcir = [...text].reduceRight((v, c) => v * 0x100 + c.charCodeAt(0), 0);
-  t.deepEqual(results, [[0, 1, ROM_SIZE], 0xaa55, pcir, [0xffffffff, -EINVAL], 0, -12, 1]);
+  t.deepEqual(results, [[0, 1, ROM_SIZE], 0xaa55, pcir, [0xffffffff, -EINVAL], 0, -ENOMEM, 1]);
 });
 
 test("what says that it is a ROM and is none", (t) => {
