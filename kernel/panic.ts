@@ -3,6 +3,7 @@
 import { kconfig } from "./arch/kconfig.ts";
 import { per_boot_books } from "./boot.ts";
 import { bad_access } from "./lib/err_ptr.ts";
+import { debug_locks_off } from "./locking/debug_locks_off.ts";
 import { type printf_arg, sprintf } from "./lib/vsprintf.ts";
 import { LOGLEVEL_EMERG, LOGLEVEL_ERR, LOGLEVEL_WARNING, printk } from "./printk.ts";
 import { touch_everything } from "./sched/footprint.ts";
@@ -147,6 +148,7 @@ function place_key(): string {
 export function die(checker: string, first: string, detail: readonly string[] = [], title = first): never {
   // Nobody does anything after it.
   touch_everything();
+  debug_locks_off();
   const text = [first, ...detail, where_we_are(), END_TRACE].join("\n");
   const dead = new oops(report({ checker, title, text, level: LOGLEVEL_EMERG }));
   add_taint(TAINT_DIE, LOCKDEP_NOW_UNRELIABLE);
@@ -258,6 +260,7 @@ export function oops_of_host_error(error: unknown): oops | null {
   if (!access && !call) return null;
   // The host's error remembers where it happened; by now the stack is unwound.
   touch_everything();
+  debug_locks_off();
   const frames = stack_of(error);
   const lines = access
     ? [...fault_lines(access[1] === "set", access[2] ?? "?", format_place(frames)), ...kasan_lines(0n)]

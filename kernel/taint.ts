@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the kernel knows against itself. Source: kernel/panic.c */
 import { per_boot_books } from "./boot.ts";
+import { debug_locks_off } from "./locking/debug_locks_off.ts";
+import { LOGLEVEL_WARNING, printk } from "./printk.ts";
 
 /** Release and version, as reports name them. */
 export const UTS_IDENT = "6.1.0-rc1 #1";
@@ -22,8 +24,10 @@ const LETTERS = "PFSRMBUDAWCIOELKXTN";
 
 const s = per_boot_books(() => ({ mask: 0 }));
 
-/** @flag: TAINT_*, @lockdep_ok: lockdep goes on in any case here. Any context. */
+/** @flag: TAINT_*, @lockdep_ok: LOCKDEP_NOW_UNRELIABLE ends lock debugging. Any context. */
 export function add_taint(flag: number, lockdep_ok: number): void {
+  if (lockdep_ok === LOCKDEP_NOW_UNRELIABLE && debug_locks_off())
+    printk(LOGLEVEL_WARNING, "Disabling lock debugging due to kernel taint\n");
   s.mask |= 1 << flag;
 }
 export function test_taint(flag: number): boolean {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // custom: the lock validator
-import { debug_locks } from "../../kernel/locking/debug_locks.ts";
+import { debug_locks } from "../../kernel/locking/debug_locks_off.ts";
 import { type has_dep_map, held_locks, lockdep_is_held } from "../../kernel/locking/lockdep.ts";
 import { WARN_ON, WARN_ON_ONCE } from "../../kernel/panic.ts";
 import { current, in_hardirq } from "../../kernel/sched/task.ts";
 
-export { debug_locks } from "../../kernel/locking/debug_locks.ts";
+export { debug_locks } from "../../kernel/locking/debug_locks_off.ts";
 export {
   debug_check_no_locks_freed,
   lock_acquire,

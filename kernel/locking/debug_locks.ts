@@ -1,25 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/**
- * The switch that all lock debugging hangs on: the first report turns it off, as what comes after a broken lock is
- * mostly noise (lib/debug_locks.c).
- */
+/** What the checks of locks have in common. Source: include/linux/debug_locks.h */
 import { per_boot_books } from "../boot.ts";
 import { checkers } from "../checkers.ts";
 import { type kobj_memory, layout_of, struct_array } from "../lib/struct.ts";
 import { warning } from "../panic.ts";
-import { touch_named } from "../sched/footprint.ts";
 import { format_place, stack_trace } from "../stacktrace.ts";
-
-export const debug_locks = per_boot_books(() => ({ on: checkers.on }));
-
-/** Turns lock debugging off for the rest of the boot. @return whether it was on: only then may the caller speak */
-export function debug_locks_off(): boolean {
-  // Only the first to complain is heard.
-  touch_named("debug_locks", true);
-  const was = debug_locks.on;
-  debug_locks.on = false;
-  return was;
-}
+import { debug_locks_off } from "./debug_locks_off.ts";
 
 /** @text: the condition as C has it. @return the condition */
 export function DEBUG_LOCKS_WARN_ON(condition: boolean, text: string): boolean {

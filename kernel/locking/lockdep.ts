@@ -19,7 +19,8 @@ import {
   type task_struct,
 } from "../sched/task.ts";
 import { WARN } from "../panic.ts";
-import { debug_locks, DEBUG_LOCKS_WARN_ON, name_of_member } from "./debug_locks.ts";
+import { DEBUG_LOCKS_WARN_ON, name_of_member } from "./debug_locks.ts";
+import { debug_locks } from "./debug_locks_off.ts";
 import { check_deadlock, check_prevs_add, type lock_edge } from "./lockdep_graph.ts";
 import { check_usage_of_others } from "./lockdep_irq.ts";
 import {

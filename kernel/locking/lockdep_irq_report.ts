@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the lock validator says about orders that interrupts turn round, in the words of kernel/locking/lockdep.c. */
-import { debug_locks_off } from "./debug_locks.ts";
+import { debug_locks_off } from "./debug_locks_off.ts";
 import { save_trace, USAGE_NAMES, type held_lock, type lock_class } from "./lockdep.ts";
 import type { lock_list } from "./lockdep_graph.ts";
 import {

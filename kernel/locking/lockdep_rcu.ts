@@ -2,7 +2,7 @@
 /** What the lock validator knows of RCU: readers hold a lock that is in no order with others. Source: include/linux/rcupdate.h */
 import { per_boot_books } from "../boot.ts";
 import { format_place, stack_trace } from "../stacktrace.ts";
-import { debug_locks } from "./debug_locks.ts";
+import { debug_locks } from "./debug_locks_off.ts";
 import {
   LD_WAIT_FREE,
   LD_WAIT_SPIN,

@@ -7,7 +7,7 @@ import { LOGLEVEL_DEBUG, LOGLEVEL_ERR, LOGLEVEL_WARNING } from "../printk.ts";
 import { current, HARDIRQ_OFFSET, in_hardirq, sched, SOFTIRQ_OFFSET, TASK_RUNNING } from "../sched/task.ts";
 import { print_tainted, UTS_IDENT } from "../taint.ts";
 import { format_call, format_frame, format_position, type stack_frame, stack_trace } from "../stacktrace.ts";
-import { debug_locks, debug_locks_off } from "./debug_locks.ts";
+import { debug_locks, debug_locks_off } from "./debug_locks_off.ts";
 import {
   type held_lock,
   held_locks,

@@ -14,7 +14,8 @@ import { current, preempt_disable, preempt_enable, smp_processor_id, type task_s
 import { READY, ready_int, type Spins } from "../sched/types.ts";
 import { clock, NSEC_PER_SEC } from "../time/clock.ts";
 import { arm, disarm, wheel_entry } from "../time/timer.ts";
-import { debug_locks_off, name_of_member } from "./debug_locks.ts";
+import { name_of_member } from "./debug_locks.ts";
+import { debug_locks_off } from "./debug_locks_off.ts";
 import { irqs_on, local_bh_disable, local_bh_enable, local_irq_disable, local_irq_save } from "./irqflags.ts";
 import {
   assign_lock_key,

@@ -37,6 +37,7 @@ import { parse_args } from "./params.ts";
 import { module_put, MODULE_REF_BASE, try_module_get } from "./refcount.ts";
 import { mod_announce, mod_sysfs_setup, mod_sysfs_teardown } from "./sysfs.ts";
 import { check_modinfo, check_signature } from "./provenance.ts";
+import { license_is_gpl_compatible } from "../../include/linux/license.ts";
 
 /** A function that a module's files import: its name, and the module that defines it; null: a file of vmlinux below drivers/. */
 export interface needed_symbol {
@@ -73,9 +74,6 @@ export function find_module(name: string): module | null {
 export function loaded_modules(): readonly module[] {
   return s.modules;
 }
-
-const GPL_COMPATIBLE = ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
-const license_is_gpl_compatible = (license: string): boolean => GPL_COMPATIBLE.includes(license);
 
 function strong_try_module_get(mod: module): number {
   BUG_ON(mod.state === MODULE_STATE_UNFORMED);
@@ -226,9 +224,7 @@ function* do_init_module(mod: module): Sleeps<number> {
 }
 
 function* load_module(mod: module, args: string): Sleeps<number> {
-  if (!license_is_gpl_compatible(mod.license))
-    pr_warn("%s: module license '%s' taints kernel.\n", mod.name, mod.license || "unspecified");
-  check_modinfo(mod.name);
+  check_modinfo(mod.name, mod.license);
   let err = yield* add_unformed_module(mod);
   if (err) return err;
   check_signature(mod.name);

@@ -2,7 +2,16 @@
 /** Where modules come from, and what the kernel says of that when they are loaded. Sources: kernel/module/main.c, kernel/module/signing.c */
 import { pr_notice_once } from "../printk_once.ts";
 import { pr_warn } from "../printk.ts";
-import { add_taint, LOCKDEP_STILL_OK, TAINT_OOT_MODULE, TAINT_UNSIGNED_MODULE, test_taint } from "../taint.ts";
+import {
+  add_taint,
+  LOCKDEP_NOW_UNRELIABLE,
+  LOCKDEP_STILL_OK,
+  TAINT_OOT_MODULE,
+  TAINT_PROPRIETARY_MODULE,
+  TAINT_UNSIGNED_MODULE,
+  test_taint,
+} from "../taint.ts";
+import { license_is_gpl_compatible } from "../../include/linux/license.ts";
 
 /** Of a machine's modules. */
 export interface module_provenance {
@@ -19,10 +28,19 @@ export function set_module_provenance(modules: module_provenance = OWN): void {
   config.modules = modules;
 }
 
-export function check_modinfo(name: string): void {
-  if (!config.modules.out_of_tree.includes(name)) return;
-  if (!test_taint(TAINT_OOT_MODULE)) pr_warn("%s: loading out-of-tree module taints kernel.\n", name);
-  add_taint(TAINT_OOT_MODULE, LOCKDEP_STILL_OK);
+function set_license(name: string, license: string): void {
+  if (license_is_gpl_compatible(license)) return;
+  if (!test_taint(TAINT_PROPRIETARY_MODULE))
+    pr_warn("%s: module license '%s' taints kernel.\n", name, license || "unspecified");
+  add_taint(TAINT_PROPRIETARY_MODULE, LOCKDEP_NOW_UNRELIABLE);
+}
+
+export function check_modinfo(name: string, license: string): void {
+  if (config.modules.out_of_tree.includes(name)) {
+    if (!test_taint(TAINT_OOT_MODULE)) pr_warn("%s: loading out-of-tree module taints kernel.\n", name);
+    add_taint(TAINT_OOT_MODULE, LOCKDEP_STILL_OK);
+  }
+  set_license(name, license);
 }
 
 export function check_signature(name: string): void {

@@ -196,6 +196,30 @@ for (const { name, blocks } of pages) {
   });
 }
 
+const DISABLING = "Disabling lock debugging due to kernel taint";
+test("what taints the kernel ends lock debugging, and says so once", (t) => {
+  const both = (first: () => Sleeps, second: () => Sleeps): string[] => {
+    const { reports } = hear({
+      tasks: [
+        function* () {
+          yield* first();
+          yield* second();
+        },
+      ],
+    });
+    return reports.map(({ checker }) => checker);
+  };
+  const disabled = (): number => log().filter(({ text }) => text === DISABLING).length;
+  t.deepEqual(both(mm_faults.use_after_free, faults.lock_order), ["kasan"]);
+  t.is(disabled(), 1);
+  t.deepEqual(both(faults.lock_order, mm_faults.use_after_free), ["lockdep", "kasan"]);
+  t.is(disabled(), 0, "it was off already");
+  t.deepEqual(both(faults.warns, faults.lock_order), ["warn", "lockdep"]);
+  // An oops has ended it before it could be said.
+  t.is(hear({ tasks: [faults.reads_null] }).outcome, "oops");
+  t.is(disabled(), 0);
+});
+
 test("a fault of the mock kernel itself is no oops", (t) => {
   boot();
   const table: { call: (() => void) | null } = { call: null };

@@ -85,6 +85,7 @@ const LINKS: readonly { what: string; table: link_table; module: string; expect:
     expect: [0, -ENOENT, 0],
     lines: [
       "4 toy_proprietary: module license 'Proprietary' taints kernel.",
+      "4 Disabling lock debugging due to kernel taint",
       "4 toy_proprietary: Unknown symbol toy_open_gpl (err -2)",
     ],
   },
@@ -93,7 +94,10 @@ const LINKS: readonly { what: string; table: link_table; module: string; expect:
     table: { toy_proprietary: [{ symbol: "toy_open", from: "toy_provider" }] },
     module: "toy_proprietary",
     expect: [0, 0, 1],
-    lines: ["4 toy_proprietary: module license 'Proprietary' taints kernel."],
+    lines: [
+      "4 toy_proprietary: module license 'Proprietary' taints kernel.",
+      "4 Disabling lock debugging due to kernel taint",
+    ],
   },
 ];
 for (const { what, table, module: name, expect, lines } of LINKS) {

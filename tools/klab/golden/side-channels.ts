@@ -20,6 +20,9 @@ export interface Drained {
   readonly reports: readonly Report[];
 }
 
+/** Said once, after a report of a checker that the recorded kernels did not have. */
+const UNRELIABLE = "Disabling lock debugging due to kernel taint";
+
 interface Line {
   readonly level: number;
   readonly text: string;
@@ -76,6 +79,8 @@ export class SideChannels {
       lines.fill(null, at, at + text.length);
       // Some checkers draw a line above and below.
       for (const edge of [at - 1, at + text.length]) if (/^=+$/.test(lines[edge]?.text ?? "")) lines[edge] = null;
+      // What a checker's taint brings with it.
+      for (let i = at + text.length; i <= at + text.length + 1; i++) if (lines[i]?.text === UNRELIABLE) lines[i] = null;
       if (report.checker === "warn") extra.set(at, warned(report));
     }
     const kept = lines.map((line, i) => extra.get(i) ?? (line ? [line] : []));

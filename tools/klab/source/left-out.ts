@@ -35,7 +35,6 @@ export const LEFT_OUT: Readonly<Record<string, Readonly<Record<string, string>>>
   },
   "drivers/vfio/pci/vfio_pci_rdwr.c": {
     vfio_ioread64: UNUSED,
-    vfio_iowrite64: "of machines whose iowrite64() is a macro: that of x86 is none",
   },
   "drivers/vfio/pci/vfio_pci_priv.h": {
     vfio_pci_igd_init: "of a configuration without IGD, where nobody calls it",
