@@ -37,10 +37,11 @@ export function nearest(wanted: string, names: readonly string[]): string | null
 }
 
 /** `; did you mean X?`, or what there is to choose from. */
+const SHOWN = 16;
 export function suggestion(wanted: string, names: readonly string[]): string {
   const near = nearest(wanted, names);
   if (near !== null) return `; did you mean ${near}?`;
   if (names.length === 0) return "";
-  const shown = names.slice(0, 12).join(", ");
-  return `; there is ${shown}${names.length > 12 ? ", …" : ""}`;
+  const shown = names.slice(0, SHOWN).join(", ");
+  return `; there is ${shown}${names.length > SHOWN ? ", …" : ""}`;
 }

@@ -89,7 +89,7 @@ export async function main(args: readonly string[], streams: Streams = process):
       const [word] = words;
       if (word !== undefined)
         throw new InputError(`there is no command ${JSON.stringify(word)}${suggestion(word, commandNames(program))}`);
-      does(options, (terminal) => showSeries(terminal, "v1", { withFindings: true }));
+      does(options, (terminal) => showSeries(terminal, "v1"));
     });
   for (const add of COMMANDS) add(shell);
   try {

@@ -17,7 +17,7 @@ import {
 } from "../bisect.ts";
 import { InputError } from "../errors.ts";
 import type { Shell } from "../main.ts";
-import { runScenario, scenarioOf } from "../scenario.ts";
+import { findings, runScenario, scenarioOf } from "../scenario.ts";
 import { type State, state as stateOf, statesOf } from "../states/index.ts";
 import { loadState } from "../states/load.ts";
 import type { Terminal } from "../terminal.ts";
@@ -36,50 +36,84 @@ interface Options {
   readonly json?: boolean;
 }
 
-type Judge = (state: State) => Promise<Judgement>;
+interface Verdict {
+  readonly judgement: Judgement;
+  /** What was found, or what stood in the way, in one line. */
+  readonly because: string | null;
+  /** Something else stopped the machine before it could show it. */
+  readonly masked?: boolean;
+}
+type Judge = (state: State) => Promise<Verdict>;
 
 /**
- * A state is bad if the scenario finds something in it, or the report that is asked for. A state that cannot be loaded is skipped.
- * @note: told of states that stop of something else
+ * A state is bad if the scenario finds something in it, or the report that is asked for. A state that cannot be loaded is skipped, and
+ * one that stops of something else before the report that is asked for: nobody knows whether it has it.
  */
-async function scenarioJudge(id: string, report: string | undefined, note: (text: string) => void): Promise<Judge> {
+async function scenarioJudge(id: string, report: string | undefined): Promise<Judge> {
   const scenario = await scenarioOf(id);
   return async (state) => {
     let kernel;
     try {
       kernel = await loadState(state);
     } catch (error) {
-      if (error instanceof InputError) return "skip";
+      if (error instanceof InputError) return { judgement: "skip", because: error.message };
       throw error;
     }
     const result = runScenario(kernel, scenario, { state: state.name });
     // With faults there are many runs, and most of them stop.
     const why = scenario.faults ? null : stoppedBefore(result, report);
-    if (why !== null) note(`${state.name}: ${why}`);
-    return shows(result, report) ? "bad" : "good";
+    if (why !== null) return { judgement: "skip", because: why, masked: true };
+    if (!shows(result, report)) return { judgement: "good", because: null };
+    const titles = report === undefined ? findings(result) : result.reports.map(({ title }) => title);
+    const [first = null, ...more] = titles.filter((title) => report === undefined || title.includes(report));
+    return {
+      judgement: "bad",
+      because: more.length > 0 && report === undefined ? `${first}, and ${more.length} more` : first,
+    };
   };
 }
 
 const OPPOSITE: Readonly<Record<Judgement, Judgement>> = { good: "bad", bad: "good", skip: "skip" };
 
+/** Something else in between, if both ends say the same: it comes and goes. */
+async function between(judge: Judge, [old, ...states]: readonly State[], same: Judgement): Promise<string> {
+  const now = states.pop();
+  const ends = `${old?.name} and ${now?.name}`;
+  const both = same === "bad" ? `found in both, ${ends}` : `found in neither, ${ends}`;
+  for (const state of states) {
+    const { judgement } = await judge(state);
+    if (judgement === same || judgement === "skip") continue;
+    if (same === "good")
+      return `${both}, but in ${state.name}: --good ${old?.name} --bad ${state.name} says where it begins, --old ${state.name} --new ${now?.name} where it ends`;
+    return `${both}, but not in ${state.name}: --old ${old?.name} --new ${state.name} says where it ends, --good ${state.name} --bad ${now?.name} where it begins again`;
+  }
+  return `${both}: nothing begins or ends between them`;
+}
+
 /**
- * Both ends are looked at first, as what does not differ between them begins nowhere. What the old end has and the new one has not
- * ends in between.
+ * Both ends are looked at first, as what does not differ between them begins somewhere else. What the old end has and the new one has
+ * not ends in between. @states: from one end to the other
  */
-async function directed(judge: Judge, old: State, now: State, isOld: boolean): Promise<Judge> {
+async function directed(judge: Judge, states: readonly State[], isOld: boolean): Promise<Judge> {
+  const [old, now] = [states[0], states.at(-1)];
+  if (!old || !now) return judge;
   const [first, last] = [await judge(old), await judge(now)];
-  if (first === "skip" || last === "skip")
-    throw new InputError(`${first === "skip" ? old.name : now.name} cannot be tested; take another end`);
-  if (first === last)
-    throw new InputError(
-      `${first === "bad" ? "found in both" : "found in neither"}, ${old.name} and ${now.name}: nothing begins or ends between them`,
-    );
-  if (first === "good") return judge;
+  for (const [state, { judgement, because }] of [
+    [old, first],
+    [now, last],
+  ] as const)
+    if (judgement === "skip")
+      throw new InputError(`${state.name} cannot be tested; take another end: ${because ?? "it is skipped"}`);
+  if (first.judgement === last.judgement) throw new InputError(await between(judge, states, first.judgement));
+  if (first.judgement === "good") return judge;
   if (!isOld)
     throw new InputError(
       `found in ${old.name} and not in ${now.name}: for where it ends use --old ${old.name} --new ${now.name}`,
     );
-  return async (state) => OPPOSITE[await judge(state)];
+  return async (state) => {
+    const verdict = await judge(state);
+    return { ...verdict, judgement: OPPOSITE[verdict.judgement] };
+  };
 }
 
 /** Runs a command with the state's tree as its folder. What it writes goes to stderr: stdout is for the result. */
@@ -94,7 +128,8 @@ function commandJudge(command: readonly string[]): Judge {
       child.on("close", (code, signal) => {
         try {
           // A shell reports a signal as 128 and its number; so do we.
-          done(judgementOf(code ?? (signal ? 128 + constants.signals[signal] : null)));
+          const judgement = judgementOf(code ?? (signal ? 128 + constants.signals[signal] : null));
+          done({ judgement, because: null });
         } catch (error) {
           fail(error instanceof Error ? error : new Error(String(error)));
         }
@@ -126,10 +161,24 @@ async function statesBetween(good: string, bad: string): Promise<{ states: State
   return { states: await statesOf(version), from: first.number, to: last.number };
 }
 
-function show(terminal: Terminal, found: Bisection, states: readonly State[], word: string): void {
-  const first = found.first === null ? null : states[found.first];
-  if (first) terminal.line(`${terminal.style("bold", first.name)} is the first ${word} state: ${first.subject}`);
-  else {
+/** @masked: states that stopped of something else: if nothing else is open, the first that shows it is what there is to say */
+function show(
+  terminal: Terminal,
+  found: Bisection,
+  states: readonly State[],
+  word: string,
+  masked: ReadonlySet<number>,
+): number {
+  const before = found.candidates.slice(0, -1);
+  const open = before.length > 0 && before.every((n) => masked.has(n));
+  const number = found.first ?? (open ? found.candidates.at(-1) : undefined);
+  const first = number === undefined ? null : states[number];
+  const names = found.candidates.map((n) => states[n]?.name ?? String(n));
+  if (first) {
+    terminal.line(`${terminal.style("bold", first.name)} is the first ${word} state: ${first.subject}`);
+    if (open)
+      terminal.line(`  as far as can be seen: ${names.slice(0, -1).join(", ")} stopped of something else before`);
+  } else {
     terminal.line(`The first ${word} state is one of these; the others were skipped:`);
     for (const n of found.candidates) terminal.line(`  ${states[n]?.name ?? n} ${states[n]?.subject ?? ""}`);
   }
@@ -137,8 +186,9 @@ function show(terminal: Terminal, found: Bisection, states: readonly State[], wo
     first_bad: first?.name ?? null,
     subject: first?.subject ?? null,
     steps: found.steps,
-    ...(first ? {} : { candidates: found.candidates.map((n) => states[n]?.name) }),
+    ...(found.first === null ? { candidates: names } : {}),
   });
+  return first ? 0 : 125;
 }
 
 async function work(terminal: Terminal, command: readonly string[], options: Options): Promise<number> {
@@ -164,13 +214,11 @@ async function work(terminal: Terminal, command: readonly string[], options: Opt
   if (options.scenario === undefined && command.length === 0 && !replayed)
     throw new InputError("what is to be tested? give --scenario X, or a command behind --");
   const { states, from, to } = await statesBetween(good, bad);
-  const [oldEnd, newEnd] = [states[from], states[to]];
   const asked =
-    options.scenario !== undefined && oldEnd && newEnd
+    options.scenario !== undefined
       ? await directed(
-          await scenarioJudge(options.scenario, options.report, (text) => terminal.note(text)),
-          oldEnd,
-          newEnd,
+          await scenarioJudge(options.scenario, options.report),
+          states.slice(from, to + 1),
           options.good === undefined && options.bad === undefined,
         )
       : command.length > 0
@@ -186,22 +234,25 @@ async function work(terminal: Terminal, command: readonly string[], options: Opt
   };
   await note(states[from], "good");
   await note(states[to], "bad");
+  const masked = new Set<number>();
   const judge = async (n: number): Promise<Judgement> => {
     const state = states[n];
     if (!state) throw new InputError(`there is no state ${n}`);
     const before = said.get(state.name);
     if (before === undefined && !asked)
       throw new InputError(`${options.replay ?? "the log"} says nothing of ${state.name}; add --scenario or a command`);
-    const judgement = before ?? (await asked?.(state)) ?? "skip";
+    const verdict: Verdict | undefined = before ? { judgement: before, because: null } : await asked?.(state);
+    const { judgement, because, masked: hidden } = verdict ?? { judgement: "skip", because: null };
+    if (hidden) masked.add(n);
     terminal.line(
       `${state.name}: ${judgement === "good" ? terms.old : judgement === "bad" ? terms.new : "skip"}  ${state.subject}`,
     );
+    if (because !== null) terminal.line(`  ${because}`);
     await note(state, judgement);
     return judgement;
   };
   const found = await bisectStates(from, to, judge, (n) => states[n]?.name ?? String(n));
-  show(terminal, found, states, terms.new);
-  return found.first === null ? 125 : 0;
+  return show(terminal, found, states, terms.new, masked);
 }
 
 function readText(path: string): string {

@@ -121,6 +121,9 @@ function cell(row: Row, state: string): string {
   return row.expected.includes(state) ? (row.visible ? "missed" : "(silent)") : "·";
 }
 
+const LEGEND =
+  "seconds until found; ·: not there; (F03): ends the machine before; (silent): nothing to see; ?: not searched to the end";
+
 function print(terminal: Terminal, rows: readonly Row[], others: readonly Other[], states: readonly string[]): void {
   const short = (state: string): string => state.replace(/^canary:/, "");
   if (rows.length > 0 && states.length <= 10) {
@@ -135,6 +138,7 @@ function print(terminal: Terminal, rows: readonly Row[], others: readonly Other[
       ...rows.map((row) => [row.id, ...states.map((s) => paint(cell(row, s))), row.what]),
     ]);
     for (const line of lines) terminal.line(line);
+    terminal.line(terminal.style("dim", LEGEND));
   } else {
     for (const line of table(
       rows.map((row) => [row.id, row.expected.map((s) => cell(row, s)).join(" ") || "·", row.what]),

@@ -4,7 +4,8 @@ import { resolve } from "node:path";
 import { threads } from "../explore/crew.ts";
 import { type Choice, MAX_STEPS } from "../explore/execution.ts";
 import { type ExploreResult, exploreWith, STRATEGIES, type Strategy } from "../explore/explore.ts";
-import type { Found } from "../explore/finding.ts";
+import { explanationOf, readCatalogue } from "../bugs/catalogue.ts";
+import type { Finding, Found } from "../explore/finding.ts";
 import { sourceOf, writeToken } from "../explore/token.ts";
 import { InputError, suggestion } from "../errors.ts";
 import { INTERRUPTED, interruptible } from "../interrupt.ts";
@@ -105,6 +106,8 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
     writeToken({ scenario: id, state: place, source, mode, decisions });
   const of = { state: { name: state.name, dir: state.dir }, scenario: id, mode, maxSteps: MAX_STEPS };
   const progress = terminal.progress(executions ?? Infinity);
+  const catalogues = [readCatalogue("faults.json"), readCatalogue("findings.json")];
+  const knownAs = (finding: Finding): string | null => explanationOf(catalogues, finding, state.name)?.id ?? null;
   const show = ({ finding, decisions, size, executions: n }: Found): void => {
     progress.end();
     // What is said of an end is one line.
@@ -115,6 +118,8 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
       `  in execution ${n}; ${plural(size.switches, "switch", "switches")}, ${plural(size.faults, "fault")}${more}; klab replay`,
     );
     terminal.line(`  ${token(decisions)}`);
+    const known = knownAs(finding);
+    if (known !== null) terminal.line(terminal.style("dim", `  known: ${known} of Documentation/findings.md`));
   };
   const result = await interruptible(terminal, async (stop) => {
     const crew = threads(workers);
@@ -150,10 +155,11 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
     stopped: result.why === "done" ? null : result.why,
     per_second: result.perSecond,
     not_made_small: result.large,
-    findings: result.findings.map(({ finding: { checker, title, text }, decisions, size, executions: n }) => ({
-      checker,
-      title,
-      text,
+    findings: result.findings.map(({ finding, decisions, size, executions: n }) => ({
+      checker: finding.checker,
+      title: finding.title,
+      text: finding.text,
+      known: knownAs(finding),
       switches: size.switches,
       faults: size.faults,
       executions: n,

@@ -20,18 +20,26 @@ const SUBCOMMANDS = ["check", "add", "remove"];
 function printTests(terminal: Terminal, matrix: Matrix): void {
   const states = matrix.states.map((s) => s.state);
   const mark = { pass: terminal.style("green", "✓"), fail: terminal.style("dim", "✗"), skip: " " };
-  const rows = matrix.tests.map((row) => [
+  // What no patch changes is not what the series is about.
+  const moving = matrix.tests.filter((row) => row.unexpected.length > 0 || turns(row.results, states).length > 0);
+  const still = matrix.tests.length - moving.length;
+  const rows = moving.map((row) => [
     row.id,
     ...states.map((s) =>
       row.unexpected.includes(s)
         ? terminal.style("red", row.results[s] === "pass" ? "✓!" : "✗!")
         : mark[row.results[s] ?? "skip"],
     ),
-    turns(row.results, states).join(", ") || "the same in all states",
+    turns(row.results, states).join(", "),
   ]);
   terminal.line();
-  if (rows.length === 0) return terminal.line("There is no test in test/series/.");
-  for (const line of table([["test", ...states.map((_, i) => String(i)), "changes in"], ...rows])) terminal.line(line);
+  if (matrix.tests.length === 0) return terminal.line("There is no test in test/series/.");
+  if (rows.length > 0) {
+    terminal.line("✓: passes in this state; a test that is named after a fault passes where the fault is");
+    for (const line of table([["test", ...states.map((_, i) => String(i)), "changes in"], ...rows]))
+      terminal.line(line);
+  }
+  if (still > 0) terminal.line(`${still} ${still === 1 ? "test gives" : "tests give"} the same in all states`);
   if (matrix.tests.some((row) => row.unexpected.length > 0)) terminal.line("! is not what the test expects there");
 }
 
@@ -47,6 +55,10 @@ function printScenarios(terminal: Terminal, matrix: Matrix): void {
     }),
   ]);
   for (const line of table([["scenario: reports", ...states.map((_, i) => String(i))], ...rows])) terminal.line(line);
+}
+
+function patchesOf(n: number): string {
+  return `${n} ${n === 1 ? "patch" : "patches"}`;
 }
 
 /** What was found in a state, with the scenarios that found it. */
@@ -112,11 +124,10 @@ function readable(version: string): number {
   return versionNames().includes(version) ? readVersion(version).patches.length + 1 : 2;
 }
 
-/** @withFindings: also say in one line per state what the scenarios found */
 export async function showSeries(
   terminal: Terminal,
   version: string,
-  { withFindings = false, fresh = false }: { readonly withFindings?: boolean; readonly fresh?: boolean } = {},
+  { fresh = false }: { readonly fresh?: boolean } = {},
 ): Promise<ExitCode> {
   const near = versionNames().includes(version) ? null : nearest(version, SUBCOMMANDS);
   if (near !== null) {
@@ -124,14 +135,14 @@ export async function showSeries(
   }
   const matrix = await matrixOf(terminal, version, fresh);
   const { broken } = matrix;
-  terminal.line(terminal.style("bold", `${version}: ${matrix.states.length - 1} patches on the base`));
+  terminal.line(terminal.style("bold", `${version}: ${patchesOf(matrix.states.length - 1)} on the base`));
   for (const line of table(
     matrix.states.map((s) => [s.state, s.subject, s.state in broken ? terminal.style("red", "cannot be loaded") : ""]),
   ))
     terminal.line(line);
   printTests(terminal, matrix);
   printScenarios(terminal, matrix);
-  if (withFindings) printFindings(terminal, matrix);
+  printFindings(terminal, matrix);
   for (const [state, reason] of Object.entries(broken)) terminal.note(`${state} cannot be loaded: ${reason}`);
   terminal.document({
     version,

@@ -34,6 +34,8 @@ export function test({ program, does }: Shell): void {
           env["KLAB_STATE"] = existsSync(resolve(state)) && !/^[\w.-]+:\d+$/.test(state) ? resolve(state) : state;
         }
         const isFile = pattern !== undefined && /[/\\]|\.ts$/.test(pattern);
+        if (isFile && !existsSync(resolve(ROOT, pattern)))
+          throw new InputError(`there is no file ${pattern} in the checkout; its tests are test/**/*.test.ts`);
         const args = pattern === undefined ? [] : isFile ? [pattern] : ["--match", `*${pattern}*`];
         const { code, stdout, stderr } = await runTool("ava", terminal.json ? ["--tap", ...args] : args, ROOT, {
           env,

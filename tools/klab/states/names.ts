@@ -21,6 +21,7 @@ export function isFolder(path: string): boolean {
 
 /** @throws InputError if nothing is called like that */
 export function parseState(text: string, patches: string = PATCHES): StateName {
+  if (text.trim() === "") throw new InputError("a state has a name; say v1:4, v1 (its last), base, or a folder");
   if (text === "base") return { kind: "series", name: "base", version: null, number: 0 };
   const canary = /^canary:(.+)$/.exec(text)?.[1];
   if (canary !== undefined) return { kind: "canary", name: text, canary };

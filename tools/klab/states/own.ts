@@ -22,8 +22,11 @@ function checkName(name: string, places: Places): void {
   if (!/^[A-Za-z][\w.-]*$/.test(name))
     throw new InputError(`${JSON.stringify(name)} is no name for a series; take letters, digits, dots and dashes`);
   if (TAKEN.includes(name)) throw new InputError(`a series cannot be called ${name}; take another name`);
-  if (versionNames(places.patches).includes(name))
-    throw new InputError(`there is a series ${name} already; take another name, or klab series remove ${name} first`);
+  if (versionNames(places.patches).includes(name)) {
+    const own = readVersion(name, places.patches).folder === join(userFolder(places), name);
+    const or = own ? `, or klab series remove ${name} first` : "";
+    throw new InputError(`there is a series ${name} already; take another name${or}`);
+  }
 }
 
 function fileName(number: number, { subject }: Patch): string {

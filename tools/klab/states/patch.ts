@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Git-format patches: reading one, and applying it to a tree in memory. No fuzz: what does not fit is refused. */
+import { basename } from "node:path";
 import { applyPatch, parsePatch, type StructuredPatch } from "diff";
 import { InputError } from "../errors.ts";
 import { inRooms, portOf } from "../paths.ts";
@@ -24,6 +25,12 @@ export interface FileChange {
 const SIGNATURE = /\n-- \n\d+\.\d[^\n]*\n*$/;
 const NULL_FILE = "/dev/null";
 
+/** A patch without a subject goes by the name of its file. */
+function nameOf(file: string): string {
+  return basename(file)
+    .replace(/\.(patch|diff)$/, "")
+    .replace(/^\d+-/, "");
+}
 function subjectOf(head: string): string {
   const folded = /^Subject: (.*(?:\n[ \t].*)*)/m.exec(head)?.[1] ?? "";
   return folded
@@ -93,7 +100,7 @@ export function readPatch(name: string, text: string): Patch {
   const changes = diffs.map((diff) => changeOf(name, diff));
   const twice = changes.find((c, i) => changes.findIndex((other) => other.path === c.path) !== i);
   if (twice) throw new InputError(`${name}: ${twice.path} is changed twice; make the patch with git format-patch`);
-  return { name, subject: subjectOf(text.slice(0, start)), text, changes };
+  return { name, subject: subjectOf(text.slice(0, start)) || nameOf(name), text, changes };
 }
 
 const STRICT = { fuzzFactor: 0, autoConvertLineEndings: false };
