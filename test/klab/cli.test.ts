@@ -79,6 +79,11 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   ),
   ["replay nonsense", /"nonsense" is not a replay token/],
   ["run start-io --state v1:0 --schedule nonsense", /is not a replay token/],
+  ["replay k3~start-io~v1:0~0123456789ab~f1o~168~00000000", /cut short or changed[^;]*; copy it whole/],
+  [
+    "run start-io --state v1:0 --schedule k3~start-io~v1:0~0123456789ab~f1o~1",
+    /cut short or changed[^;]*; copy it whole/,
+  ],
   ["export package.json", /package\.json is not a folder/],
   ["export tools", /tools is not empty/],
   ["bench no-such-group", /no group "no-such-group"; there is/],
