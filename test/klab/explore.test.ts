@@ -562,3 +562,22 @@ test("explore prints a token, and replay runs it again, to the byte", async (t) 
   t.is(other.code, 2);
   t.regex(other.err, /one of interrupt-no-mdev, not of bind-unbind/);
 });
+
+test("a token of a canary, or of a folder, is found again from anywhere", async (t) => {
+  for (const state of ["canary:cache-kept", "."]) {
+    const options = [
+      "interrupt-no-mdev",
+      "--state",
+      state,
+      "--strategy",
+      "random",
+      "--executions",
+      "1",
+      "--workers",
+      "1",
+    ];
+    const { out } = await klab("explore", ...options, "--json");
+    const [found] = (JSON.parse(out) as { findings: { token: string }[] }).findings;
+    t.is(readToken(found?.token ?? "").state, state === "." ? resolve(".") : state);
+  }
+});
