@@ -564,7 +564,7 @@ function* vfio_lock_acct(dma: vfio_dma, npage: number, async_: boolean): Sleeps<
   const ret = yield* mm_lock_acct(dma.task!, mm, dma.lock_cap, npage);
   if (!ret) dma.locked_vm += npage;
 
-  if (async_) mmput(mm);
+  if (async_) yield* mmput(mm);
 
   return ret;
 }
@@ -885,7 +885,7 @@ function* vfio_pin_page_external(
       }
     }
   }
-  mmput(mm);
+  yield* mmput(mm);
   return ret;
 }
 
@@ -1504,7 +1504,7 @@ function* vfio_change_dma_owner(dma: vfio_dma): Sleeps<number> {
 
   if (mmget_not_zero(dma.mm!)) {
     yield* mm_lock_acct(dma.task!, dma.mm!, dma.lock_cap, -npage);
-    mmput(dma.mm!);
+    yield* mmput(dma.mm!);
   }
 
   if (dma.task !== task) dma.task = task;
@@ -2665,7 +2665,7 @@ function* vfio_iommu_type1_dma_rw_chunk(
     } else copied.value = (yield* copy_from_user(data, vaddr, count)) ? 0 : count;
     if (kthread) kthread_unuse_mm(mm);
   }
-  mmput(mm);
+  yield* mmput(mm);
   return copied.value ? 0 : -EFAULT;
 }
 

@@ -39,7 +39,6 @@ export {
   mmget,
   mmget_not_zero,
   mmgrab,
-  mmput,
   mprotect,
   munmap,
   set_task_mm,
@@ -69,6 +68,7 @@ export {
   type vm_operations_struct,
   vma_lookup,
 } from "../../kernel/mm/mm_struct.ts";
+export { mmput } from "../../kernel/fs/mmap.ts";
 export {
   FOLL_FORCE,
   FOLL_LONGTERM,

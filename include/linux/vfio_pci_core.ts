@@ -78,10 +78,10 @@ class vfio_pci_core_device_base extends struct("vfio_pci_core_device", {
   /** Configuration space as user space sees it. */
   vconfig: ptr<kbuf>(),
   msi_perm: ptr<perm_bits>(),
-  ctx: ptr<struct_array<vfio_pci_irq_ctx>>(),
-  num_ctx: int(),
   irqlock: embed(() => spinlock_t),
   igate: embed(() => mutex),
+  ctx: ptr<struct_array<vfio_pci_irq_ctx>>(),
+  num_ctx: int(),
   irq_type: int(),
   num_regions: int(),
   region: ptr<struct_array<vfio_pci_region>>(),

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Address spaces as system calls see them: mapping devices, and what of a mapping has to be closed. */
-import { atomic_read } from "#linux/atomic.ts";
+import { atomic_dec_and_test } from "#linux/atomic.ts";
 import { EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM, EOVERFLOW } from "#linux/errno.ts";
 import { file, FMODE_READ, FMODE_WRITE, get_file } from "#linux/fs.ts";
+import { copy_struct } from "../lib/struct_copy.ts";
 import {
   current_mm,
   find_vma,
@@ -10,18 +11,20 @@ import {
   insert_vm_struct,
   mm_alloc,
   mmap_anon,
-  mmput,
+  mmdrop,
   type mm_struct,
   munmap,
   set_task_mm,
   task_mm,
   TASK_SIZE,
+  unmap_all,
   user_read,
   user_write,
   vm_area_struct,
   VM_MAYREAD,
   VM_MAYWRITE,
   VM_NONE,
+  VM_PFNMAP,
   VM_READ,
   VM_SHARED,
   VM_WRITE,
@@ -30,6 +33,7 @@ import { PAGE_SHIFT, PAGE_SIZE } from "../mm/page_size.ts";
 import { either } from "../sched/either.ts";
 import type { task_struct } from "../sched/task.ts";
 import type { Sleeps } from "../sched/types.ts";
+import { might_sleep } from "#linux/kernel.ts";
 import { down_write, up_write } from "#linux/rwsem.ts";
 import { fget } from "./file.ts";
 import { fput } from "./file_table.ts";
@@ -144,11 +148,29 @@ export function* ksys_munmap(addr: bigint, len: number): Sleeps<number> {
   return 0;
 }
 
-/** A child's memory: the same areas, with copies of the pages. Mapped devices are not inherited here. */
+/** A device that is mapped is the child's too; pages that its driver gives out are asked for again. */
+function dup_device_area(mm: mm_struct, old: vm_area_struct, f: file): void {
+  const vma = new vm_area_struct();
+  copy_struct(vma, old);
+  vma.vm_file = get_file(f);
+  insert_vm_struct(mm, vma);
+  if (old.vm_flags & BigInt(VM_PFNMAP)) {
+    for (const [number, pfn] of old.vm_mm!.$pfns) {
+      const at = number << BigInt(PAGE_SHIFT);
+      if (at >= old.vm_start && at < old.vm_end) mm.$pfns.set(number, pfn);
+    }
+  }
+  vma.vm_ops?.open?.(vma);
+}
+
+/** A child's memory: the same areas, with copies of the pages. Source: dup_mmap() of kernel/fork.c */
 export function dup_mm(oldmm: mm_struct): mm_struct {
   const mm = mm_alloc();
   for (const old of oldmm.$areas) {
-    if (old.vm_file) continue;
+    if (old.vm_file instanceof file) {
+      dup_device_area(mm, old, old.vm_file);
+      continue;
+    }
     const vma = new vm_area_struct();
     vma.vm_start = old.vm_start;
     vma.vm_end = old.vm_end;
@@ -165,15 +187,23 @@ export function dup_mm(oldmm: mm_struct): mm_struct {
   return mm;
 }
 
-/** The current process has no memory any more. Context: its exit. Source: kernel/exit.c, mm/mmap.c */
+/**
+ * The last user takes the memory along and closes what is mapped: the process at its exit, or who has looked at it meanwhile.
+ * Context: may sleep. Sources: kernel/fork.c, exit_mmap() of mm/mmap.c
+ */
+export function* mmput(mm: mm_struct): Sleeps {
+  might_sleep();
+  if (!atomic_dec_and_test(mm.mm_users)) return;
+  yield* down_write(mm.mmap_lock);
+  yield* close_areas(unmap_all(mm));
+  up_write(mm.mmap_lock);
+  mmdrop(mm);
+}
+
+/** The current process has no memory any more. Context: its exit. Source: kernel/exit.c */
 export function* exit_mm(t: task_struct): Sleeps {
   const mm = task_mm(t);
   if (!mm) return;
   set_task_mm(t, null);
-  if (atomic_read(mm.mm_users) === 1) {
-    yield* down_write(mm.mmap_lock);
-    yield* close_areas(mm.$areas.splice(0));
-    up_write(mm.mmap_lock);
-  }
-  mmput(mm);
+  yield* mmput(mm);
 }

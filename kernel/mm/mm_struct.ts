@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Address spaces of processes: areas of anonymous memory, page by page, filled in when first touched. */
-import {
-  atomic_dec,
-  atomic_dec_and_test,
-  atomic_inc,
-  atomic_inc_not_zero,
-  atomic_set,
-  atomic_t,
-} from "../../include/linux/atomic.ts";
+import { atomic_dec, atomic_inc, atomic_inc_not_zero, atomic_set, atomic_t } from "../../include/linux/atomic.ts";
 import { per_boot } from "../boot.ts";
 import { kcsan_acquire, kcsan_release } from "../kcsan/order.ts";
 import { embed, opaque, ptr, s64, struct, u32, u64 } from "../lib/struct.ts";
@@ -112,15 +105,13 @@ export function mmget(mm: mm_struct): void {
 export function mmget_not_zero(mm: mm_struct): boolean {
   return atomic_inc_not_zero(mm.mm_users);
 }
-/** The last user takes the memory along. */
-export function mmput(mm: mm_struct): void {
-  if (!atomic_dec_and_test(mm.mm_users)) return;
+/** Nothing is mapped any more, and the pages go. @return the areas, for who has to close them */
+export function unmap_all(mm: mm_struct): vm_area_struct[] {
   for (const p of mm.$pages.values()) put_page(p);
   mm.$pages.clear();
   mm.$pfns.clear();
-  mm.$areas = [];
   s.spaces.splice(s.spaces.indexOf(mm), 1);
-  mmdrop(mm);
+  return mm.$areas.splice(0);
 }
 
 /** Key of a task's address space in task_struct.attached. Kernel threads have none. */

@@ -4,11 +4,12 @@ import test from "ava";
 import { EBADF, EBUSY, EEXIST, EFAULT, EINVAL, EIO, ENODEV, ENOENT, ENOMEM, ENOSPC } from "#linux/errno.ts";
 import { release_mem_region, request_mem_region } from "#linux/ioport.ts";
 import { kvm } from "#linux/kvm_host.ts";
+import { current_mm, type mm_struct, mmget, mmput } from "#linux/mm.ts";
 import { pci_dev } from "#linux/pci.ts";
 import { kfree } from "#linux/slab.ts";
 import { initialise, offsetof, sizeof, type Sleeps } from "#linux/types.ts";
 import { vfio_info_cap } from "#linux/vfio.ts";
-import { vfio_pci_core_device } from "#linux/vfio_pci_core.ts";
+import { vfio_pci_core_device, vfio_pci_core_ioctl } from "#linux/vfio_pci_core.ts";
 import { zpci_bus, zpci_dev, zpci_kvm_hook } from "#asm/pci.ts";
 import {
   vfio_device_info_cap_zpci_base,
@@ -35,9 +36,21 @@ import {
   run_user,
   type user_process,
 } from "../../kernel/fs/process.ts";
+import { random_schedule } from "../../kernel/explore/random.ts";
 import { kernel_log } from "../../kernel/printk.ts";
 import { fault_injections, make_it_fail, set_fail_nth } from "../../kernel/lib/fault-inject.ts";
-import { DEVICE_FEATURE, GET_REGION_INFO, give, opening, takeBack, withBound, words } from "../helpers/pci.ts";
+import { kmemleak_scan } from "../../kernel/mm/kmemleak.ts";
+import {
+  DEVICE_FEATURE,
+  deviceOf,
+  GET_INFO,
+  GET_REGION_INFO,
+  give,
+  opening,
+  takeBack,
+  withBound,
+  words,
+} from "../helpers/pci.ts";
 import { command, eventfd, onMachine, peek, poke, ROM, signal, VGA } from "../helpers/pci_io.ts";
 import { loadModules, pciDevice, unloadModules } from "../helpers/vfio-bus.ts";
 
@@ -120,16 +133,16 @@ const machine = (device: pci_plan["device"] = MODEL): readonly pci_plan[] => [
 
 /** The device is open, memory and ports are on. @return what the body said, and the reports */
 function saying(
-  body: (u: user_process, device: number, say: (x: unknown) => void) => Sleeps,
+  body: (u: user_process, device: number, say: (x: unknown) => void, group: number) => Sleeps,
   device: pci_plan["device"] = MODEL,
 ): { readonly reports: string[]; readonly results: unknown[] } {
   const results: unknown[] = [];
   accesses.splice(0);
   const reports = onMachine(machine(device), function* (u) {
     yield* withBound(u, [DEV], () =>
-      opening(u, DEV, function* ({ device }) {
+      opening(u, DEV, function* ({ device, group }) {
         yield* command(u, device, 3);
-        yield* body(u, device, (x) => void results.push(x));
+        yield* body(u, device, (x) => void results.push(x), group);
       }),
     );
   });
@@ -252,7 +265,7 @@ test("a ROM", (t) => {
   });
   t.deepEqual(reports, []);
   const pcir = [...text].reduceRight((v, c) => v * 0x100 + c.charCodeAt(0), 0);
-  t.deepEqual(results, [[0, 1, ROM_SIZE], 0xaa55, pcir, [0xffffffff, -EINVAL], 0, -12, 1]);
+  t.deepEqual(results, [[0, 1, ROM_SIZE], 0xaa55, pcir, [0xffffffff, -EINVAL], 0, -ENOMEM, 1]);
 });
 
 test("what says that it is a ROM and is none", (t) => {
@@ -439,6 +452,95 @@ test("two touch a mapping at the same time, and one who maps it leaves without a
   t.deepEqual(results, [0, 0, 0, 0]);
 });
 
+test("a child has what its parent has mapped, and gets at it as long as memory is on", (t) => {
+  const results: unknown[] = [];
+  const reports = onMachine(machine(), function* (u) {
+    yield* withBound(u, [DEV], () =>
+      opening(u, DEV, function* ({ device }) {
+        yield* command(u, device, 3);
+        const at = yield* map(u, device, 2);
+        results.push((yield* u.load_bytes(at, 4)).ret);
+        const [ask, answer] = [yield* u.eventfd(0, 0), yield* u.eventfd(0, 0)];
+        const child = yield* u.fork(function* (c) {
+          for (let i = 0; i < 3; i++) {
+            yield* c.read(ask, yield* c.alloc(4096), 8);
+            results.push((yield* c.load_bytes(at, 4)).ret);
+            yield* signal(c, answer);
+          }
+        });
+        for (const value of [1, 3, 1]) {
+          yield* command(u, device, value);
+          yield* signal(u, ask);
+          yield* u.read(answer, yield* u.alloc(4096), 8);
+        }
+        yield* u.waitpid(child);
+        yield* u.munmap(at, 4096);
+      }),
+    );
+  });
+  t.deepEqual(reports, []);
+  t.deepEqual(results, [0, -EFAULT, 0, -EFAULT]);
+});
+
+test("one who maps it leaves while somebody else has to do with its memory: that one closes what is mapped", (t) => {
+  const results: unknown[] = [];
+  const reports = onMachine(machine(), function* (u) {
+    yield* withBound(u, [DEV], () =>
+      opening(u, DEV, function* ({ device }) {
+        yield* command(u, device, 3);
+        let mm: mm_struct | null = null;
+        const child = yield* u.fork(function* (c) {
+          results.push((yield* c.load_bytes(yield* map(c, device, 0), 4)).ret);
+          yield* c.syscall(function* () {
+            yield* [];
+            mmget((mm = current_mm()!));
+            return 0;
+          });
+        });
+        yield* u.waitpid(child);
+        yield* u.syscall(function* () {
+          yield* mmput(mm!);
+          return 0;
+        });
+        // Nothing is left on the list.
+        results.push(yield* command(u, device, 1));
+      }),
+    );
+  });
+  t.deepEqual(reports, []);
+  t.deepEqual(results, [0, 2]);
+});
+
+test("two who get at a BAR for the first time: one of them may be told that it is somebody's", (t) => {
+  const titles = new Set<string>();
+  let refused = 0;
+  for (let seed = 0; seed < 40 && !refused; seed++) {
+    boot({ arch: "x86_64", pci: machine(), kcsan: true, schedule: random_schedule(seed) });
+    const results: number[] = [];
+    run_user("init", function* (u) {
+      yield* withBound(u, [DEV], () =>
+        opening(u, DEV, function* ({ device }) {
+          yield* command(u, device, 3);
+          const child = yield* u.fork(function* (c) {
+            results.push(yield* peek(c, device, 0, 0));
+          });
+          results.push(yield* peek(u, device, 0, 0));
+          yield* u.waitpid(child);
+          // Afterwards both have it.
+          results.push(yield* peek(u, device, 0, 0));
+        }),
+      );
+    });
+    t.is(run(), "done");
+    for (const { title } of found()) titles.add(title.replaceAll(" [vfio_pci_core]", ""));
+    t.is(results.at(-1), 0);
+    t.true(results.includes(0));
+    refused += results.filter((r) => r === -EBUSY).length;
+  }
+  t.is(refused, 1);
+  t.true(titles.has("BUG: KCSAN: data-race in vfio_pci_setup_barmap / vfio_pci_setup_barmap"), [...titles].join("; "));
+});
+
 // Eventfds that write
 
 const IOEVENTFD = 0x3b64 + 16;
@@ -615,6 +717,28 @@ test("without memory, each allocation failing in turn", (t) => {
     [...places].some((p) => p.startsWith("__vfio_pci_add_vma") || p.startsWith("vfio_pci_mmap_fault")),
     [...places].join(" "),
   );
+});
+
+test("an open without memory for the state to give back: a reset is the end of the BARs", (t) => {
+  const { reports, results } = saying(function* (u, device, say, group) {
+    // The name, then the state
+    for (const nth of [0, 2]) {
+      yield* u.close(device);
+      make_it_fail(u.task, nth > 0);
+      if (nth) set_fail_nth(nth);
+      say((yield* deviceOf(u, group, DEV.name)) === device);
+      make_it_fail(u.task, false);
+      yield* command(u, device, 3);
+      say(yield* peek(u, device, 0, 0));
+    }
+    yield* u.close(device);
+    say((yield* deviceOf(u, group, DEV.name)) === device);
+    yield* command(u, device, 3);
+    say(yield* peek(u, device, 0, 0));
+  });
+  t.regex(fault_injections()[0]?.place ?? "", /^pci_store_saved_state/);
+  t.deepEqual(reports, []);
+  t.deepEqual(results, [true, 0, true, 0, true, 0xffffffff]);
 });
 
 // Graphics of Intel CPUs
@@ -823,4 +947,39 @@ test("what is said of functions of s390", (t) => {
     true,
   ]);
   t.deepEqual(found(), []);
+});
+
+test("what is said of functions of s390, without memory for the rest of it", (t) => {
+  const lost: string[] = [];
+  for (let nth = 1; nth < 20; nth++) {
+    boot({ arch: "s390x", stacks: false });
+    const bus = new zpci_bus();
+    const zdev = initialise(new zpci_dev(), { util_str_avail: true });
+    bus.function.set(8, zdev);
+    const vdev = new vfio_pci_core_device();
+    vdev.pdev = initialise(new pci_dev(), { sysdata: bus, devfn: 8 });
+    let ret = 1;
+    run_user("init", function* (u) {
+      const arg = yield* u.alloc(4096);
+      u.poke_u32(arg, 1024);
+      make_it_fail(u.task);
+      set_fail_nth(nth);
+      ret = yield* u.syscall(() => vfio_pci_core_ioctl(vdev.vdev, GET_INFO, arg));
+      make_it_fail(u.task, false);
+    });
+    t.is(run(), "done");
+    kmemleak_scan();
+    const fault = fault_injections()[0]?.place;
+    if (fault === undefined) {
+      t.is(ret, 0);
+      break;
+    }
+    t.is(ret, -ENOMEM, fault);
+    for (const { title } of found()) lost.push(`${fault}: ${title}`);
+  }
+  // The capabilities that were there before: 40 bytes and 48, then 76 more.
+  t.deepEqual(lost, [
+    "zpci_util_cap [vfio_pci_core]: unreferenced object: buffer (size 88)",
+    "zpci_pfip_cap [vfio_pci_core]: unreferenced object: buffer (size 164)",
+  ]);
 });

@@ -48,7 +48,6 @@ import {
   list_del,
   list_del_init,
   list_empty,
-  list_entry,
   list_first_entry,
   list_for_each_entry,
   list_for_each_entry_continue_reverse,
@@ -177,7 +176,7 @@ import { down_read, down_write, down_write_trylock, init_rwsem, up_read, up_writ
 import { either } from "#linux/sched.ts";
 import { GFP_KERNEL, GFP_KERNEL_ACCOUNT, kasprintf, kcalloc, kfree, kmalloc, krealloc, kzalloc } from "#linux/slab.ts";
 import { spin_lock_init } from "#linux/spinlock.ts";
-import { memdup_user, u32_at } from "#linux/string.ts";
+import { byte_at, memdup_user, u32_at } from "#linux/string.ts";
 import {
   cast_to,
   container_of,
@@ -803,7 +802,7 @@ function vfio_pci_get_irq_count(vdev: vfio_pci_core_device, irq_type: number): n
   const flags = { value: 0 };
 
   if (irq_type === VFIO_PCI_INTX_IRQ_INDEX) {
-    return vdev.vconfig!.$bytes[PCI_INTERRUPT_PIN] ? 1 : 0;
+    return byte_at(vdev.vconfig!, PCI_INTERRUPT_PIN) ? 1 : 0;
   } else if (irq_type === VFIO_PCI_MSI_IRQ_INDEX) {
     const pos = vdev.pdev!.msi_cap;
     if (pos) {
@@ -1450,7 +1449,7 @@ function* vfio_pci_zap_and_vma_lock(vdev: vfio_pci_core_device, try_: boolean): 
 
     if (try_) {
       if (!mmap_read_trylock(mm)) {
-        mmput(mm);
+        yield* mmput(mm);
         return 0;
       }
     } else {
@@ -1459,7 +1458,7 @@ function* vfio_pci_zap_and_vma_lock(vdev: vfio_pci_core_device, try_: boolean): 
     if (try_) {
       if (!mutex_trylock(vdev.vma_lock)) {
         mmap_read_unlock(mm);
-        mmput(mm);
+        yield* mmput(mm);
         return 0;
       }
     } else {
@@ -1477,7 +1476,7 @@ function* vfio_pci_zap_and_vma_lock(vdev: vfio_pci_core_device, try_: boolean): 
     }
     mutex_unlock(vdev.vma_lock);
     mmap_read_unlock(mm);
-    mmput(mm);
+    yield* mmput(mm);
   }
 }
 
@@ -1782,8 +1781,7 @@ function* vfio_pci_vf_init(vdev: vfio_pci_core_device): Sleeps<number> {
     // If vfio_pci_core_sriov_configure() made it, its physical function is on the list, and stays while this driver is bound.
     const physfn = pci_physfn(pdev);
     yield* mutex_lock(s.vfio_pci_sriov_pfs_mutex);
-    for (let at = s.vfio_pci_sriov_pfs.next; at !== s.vfio_pci_sriov_pfs; at = at!.next) {
-      const cur = list_entry(at, vfio_pci_core_device, "sriov_pfs_item");
+    for (const cur of list_for_each_entry(s.vfio_pci_sriov_pfs, vfio_pci_core_device, "sriov_pfs_item")) {
       if (cur.pdev === physfn) {
         vdev.sriov_pf_core_dev = cur;
         break;
@@ -2159,7 +2157,7 @@ function vfio_pci_dev_set_needs_reset(dev_set: vfio_device_set): boolean {
   // Nobody else has one of them open.
   if (vfio_device_set_open_count(dev_set) > 1) return false;
 
-  for (const cur of devices_of(dev_set)) needs_reset ||= cur.needs_reset;
+  for (const cur of devices_of(dev_set)) needs_reset = cur.needs_reset || needs_reset;
   return needs_reset;
 }
 

@@ -240,7 +240,7 @@ export function* vfio_pci_bar_rw(
 
   if (bar === vdev.msix_bar) {
     x_start.value = vdev.msix_offset;
-    x_end = vdev.msix_offset + vdev.msix_size;
+    x_end = (vdev.msix_offset + vdev.msix_size) >>> 0;
   }
 
   const done = yield* do_io_rw(
@@ -394,7 +394,7 @@ export function* vfio_pci_ioeventfd(
   // Not a way to the table of MSI-X either
   if (
     bar === vdev.msix_bar &&
-    !(pos + BigInt(count) <= BigInt(vdev.msix_offset) || pos >= BigInt(vdev.msix_offset + vdev.msix_size))
+    !(pos + BigInt(count) <= BigInt(vdev.msix_offset) || pos >= BigInt((vdev.msix_offset + vdev.msix_size) >>> 0))
   )
     return -EINVAL;
 
