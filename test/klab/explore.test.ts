@@ -46,7 +46,7 @@ const UNCHECKED: readonly (readonly [string, Token])[] = [
 const anyToken: fc.Arbitrary<Token> = fc.record({
   scenario: fc.stringMatching(/^[a-z][a-z0-9-]{0,15}$/),
   state: fc.oneof(
-    fc.constantFrom("v1:7", "base", "canary:cache-kept"),
+    fc.constantFrom("v1:7", "base", "canary:cache-kept", "/a\u00a0b\u2003c"),
     fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 }).map((path) => `/${path}`),
   ),
   source: fc.stringMatching(/^[0-9a-f]{12}$/),
