@@ -3,7 +3,9 @@
 import { spawn as spawnProcess } from "node:child_process";
 import { resolve } from "node:path";
 import test from "ava";
-import { readToken, type Token, writeToken } from "../../tools/klab/explore/token.ts";
+import fc from "fast-check";
+import { InputError } from "../../tools/klab/errors.ts";
+import { placeOf, readToken, type Token, writeToken } from "../../tools/klab/explore/token.ts";
 import { cond_resched, type Sleeps } from "#linux/sched.ts";
 import { DEFINE_MUTEX, mutex_lock, mutex_unlock } from "#linux/mutex.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "#linux/slab.ts";
@@ -36,12 +38,52 @@ const TOKENS: readonly Token[] = [
     ],
   },
 ];
-test("tokens are one line and come back as they were", (t) => {
-  for (const token of TOKENS) {
-    const text = writeToken(token);
-    t.regex(text, /^\S+$/);
-    t.deepEqual(readToken(text), token);
+/** As they were written before they had a check. */
+const UNCHECKED: readonly (readonly [string, Token])[] = [
+  ["k2~s~v1:4~0123456789ab~f0~", TOKENS[0]!],
+  ["k2~s-t~/a%20b%7ec%25~0123456789ab~f2c~0,7:3", TOKENS[1]!],
+];
+const anyToken: fc.Arbitrary<Token> = fc.record({
+  scenario: fc.stringMatching(/^[a-z][a-z0-9-]{0,15}$/),
+  state: fc.oneof(
+    fc.constantFrom("v1:7", "base", "canary:cache-kept", "/a\u00a0b\u2003c"),
+    fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 }).map((path) => `/${path}`),
+  ),
+  source: fc.stringMatching(/^[0-9a-f]{12}$/),
+  mode: fc
+    .tuple(fc.nat(9999), fc.boolean(), fc.boolean())
+    .map(([faults, outside, kcsan]) => ({ faults, ...(outside && { outside: true }), kcsan })),
+  decisions: fc
+    .uniqueArray(fc.record({ at: fc.nat(1e6), choice: fc.integer({ min: 1, max: 12 }) }), {
+      selector: ({ at }) => at,
+      maxLength: 8,
+    })
+    .map((some) => some.sort((a, b) => a.at - b.at)),
+});
+/** @return what is said of a text that is no token, null if it is taken for one */
+function refusal(text: string): string | null {
+  try {
+    readToken(text);
+    return null;
+  } catch (error) {
+    if (error instanceof InputError) return error.message;
+    throw error;
   }
+}
+const MEND = /^[^\n]*; copy it whole,[^\n]*$/;
+
+test("tokens are one line and come back as they were", (t) => {
+  for (const token of TOKENS) t.regex(writeToken(token), /^k3~\S+$/);
+  fc.assert(
+    fc.property(anyToken, (token) => {
+      const text = writeToken(token);
+      t.regex(text, /^\S+$/);
+      t.deepEqual(readToken(text), token);
+      t.deepEqual(readToken(`  ${text}\n`), token);
+    }),
+    { seed: 1, numRuns: 300 },
+  );
+  for (const [text, token] of UNCHECKED) t.deepEqual(readToken(text), token);
   for (const bad of [
     "",
     "x",
@@ -54,7 +96,40 @@ test("tokens are one line and come back as they were", (t) => {
     "k2~s~v1:4~0123456789ab~f0~1~",
     "k2~s~%zz~0123456789ab~f0~1",
   ])
-    t.throws(() => readToken(bad), { message: /is not a replay token/ }, bad);
+    t.regex(refusal(bad) ?? "", /is not a replay token; copy it whole/, bad);
+});
+
+test("a token with any one character changed, gone or twice is refused, and so is one cut anywhere", (t) => {
+  const refused = (text: string): boolean => t.regex(refusal(text) ?? "it is read", MEND, text);
+  const spoil = (text: string, at: number, by: string): string => text.slice(0, at) + by + text.slice(at + 1);
+  const printable = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i));
+  for (const text of TOKENS.map(writeToken))
+    for (let at = 0; at < text.length; at++)
+      for (const by of printable) if (by !== text[at]) refused(spoil(text, at, by));
+  fc.assert(
+    fc.property(anyToken, fc.string({ unit: "grapheme", minLength: 1, maxLength: 1 }), (token, by) => {
+      const text = writeToken(token);
+      for (let at = 0; at < text.length; at++) {
+        if (by !== text[at]) refused(spoil(text, at, by));
+        refused(spoil(text, at, ""));
+        refused(spoil(text, at, `${text[at]}${text[at]}`));
+        refused(text.slice(0, at));
+        if (at > 0) refused(text.slice(at));
+      }
+    }),
+    { seed: 2, numRuns: 100 },
+  );
+});
+
+test("a token names a state so that it is found from anywhere", (t) => {
+  for (const [state, place] of [
+    ["v1:4", "v1:4"],
+    ["base", "base"],
+    ["canary:cache-kept", "canary:cache-kept"],
+    ["test", resolve("test")],
+  ] as const)
+    t.is(placeOf(state), place);
+  t.throws(() => placeOf("no-such-folder"), { instanceOf: InputError });
 });
 
 /** Ten questions; the planted bug needs the third one and the seventh answered with the second of two tasks. */
@@ -357,11 +432,11 @@ const ENDING = "klab: ending; Ctrl-C again ends at once\n";
 
 test.serial("Ctrl-C: klab explore prints what it found until then, and how far it came", async (t) => {
   const args = ["explore", "interrupt-no-mdev", "--state", "v1:2", "--preemptions", "all", "--workers", "2"];
-  const { code, signal, out, err } = await interrupted([KLAB, ...args], [["out", /k2~/]]);
+  const { code, signal, out, err } = await interrupted([KLAB, ...args], [["out", /k3~/]]);
   t.is(signal, null);
   t.is(code, 1);
   t.is(err, ENDING);
-  t.regex(out, /^ {2}k2~\S+$/m);
+  t.regex(out, /^ {2}k3~\S+$/m);
   t.regex(out, /\nstopped by hand: \d+ executions?, [1-9]\d* found, estimated .* covered; nothing proved\n$/);
 });
 
@@ -376,7 +451,7 @@ test.serial("Ctrl-C: klab bugs prints its table, and what it had not searched to
   t.is(code, /; 0 missed, 0 unexpected, 0 not explained/.test(out) ? 130 : 1);
   t.regex(out, /^fault +v2:0 +v2:1/m);
   t.regex(out, /^S03 +· +[\d.]+s +\? /m);
-  t.regex(out, /^S03 v2:1: \d switches, \d failures or events; k2~/m);
+  t.regex(out, /^S03 v2:1: \d switches, \d failures or events; k3~/m);
   t.regex(
     out,
     /\nstopped by hand after \d+ executions, .* 0 missed, .*; not searched to the end: .*v2:1, v2:2, .*v2:7\n$/,
@@ -449,7 +524,7 @@ test("explore prints a token, and replay runs it again, to the byte", async (t) 
     out,
     /\nstopped: 2 executions, 3 found, estimated \d+ % of bound 3 covered; (nothing proved|complete at bound \d)\n$/,
   );
-  const token = /^ {2}(k2~\S+)$/m.exec(out)?.[1] ?? "";
+  const token = /^ {2}(k3~\S+)$/m.exec(out)?.[1] ?? "";
   const json = await klab("explore", ...options, "--json");
   const document = JSON.parse(json.out) as { complete: boolean; findings: { token: string; title: string }[] };
   t.false(document.complete);
@@ -467,11 +542,42 @@ test("explore prints a token, and replay runs it again, to the byte", async (t) 
   const run = await klab("run", "interrupt-no-mdev", "--state", "v1:2", "--schedule", token, "--json");
   t.is(run.out, one.out);
 
-  const stale = await klab("replay", token.replace(/~[0-9a-f]{12}~/, "~0123456789ab~"));
-  t.regex(stale.err, /the source has changed since the token was made/);
-  const beyond = await klab("replay", `${token}${token.endsWith("~") ? "" : ","}99999999`);
+  // As it was printed before there was a check.
+  const unchecked = await klab("replay", token.replace(/^k3(.*)~[^~]*$/, "k2$1"), "--json");
+  t.is(unchecked.out, one.out);
+
+  const told = readToken(token);
+  const stale = await klab("replay", writeToken({ ...told, source: "0123456789ab" }));
+  t.is(stale.err, "klab: the source has changed since the token was made; this may be another run\n");
+  const decisions = [...told.decisions, { at: 99999999, choice: 1 }];
+  const beyond = await klab("replay", writeToken({ ...told, decisions }));
   t.regex(beyond.err, /a decision of the token did not fit/);
+  const elsewhere = ["run", "interrupt-no-mdev", "--state", "v1:1", "--schedule", token];
+  const moved = await klab(...elsewhere);
+  t.regex(moved.err, /^klab: the token was made in v1:2 and is run in v1:1; this may be another run\n/);
+  t.notRegex(moved.err, /the source has changed/);
+  t.like(JSON.parse((await klab(...elsewhere, "--json")).out), { made_in: "v1:2", source_changed: null });
+  t.like(JSON.parse(one.out), { made_in: "v1:2", source_changed: false });
   const other = await klab("run", "bind-unbind", "--state", "v1:2", "--schedule", token);
   t.is(other.code, 2);
   t.regex(other.err, /one of interrupt-no-mdev, not of bind-unbind/);
+});
+
+test("a token of a canary, or of a folder, is found again from anywhere", async (t) => {
+  for (const state of ["canary:cache-kept", "."]) {
+    const options = [
+      "interrupt-no-mdev",
+      "--state",
+      state,
+      "--strategy",
+      "random",
+      "--executions",
+      "1",
+      "--workers",
+      "1",
+    ];
+    const { out } = await klab("explore", ...options, "--json");
+    const [found] = (JSON.parse(out) as { findings: { token: string }[] }).findings;
+    t.is(readToken(found?.token ?? "").state, state === "." ? resolve(".") : state);
+  }
 });

@@ -54,6 +54,20 @@ test("an mbox becomes a version: in the order of its numbers, without its cover 
   t.deepEqual(readdirSync(f.patches), ["s"]);
 });
 
+test("a patch without a subject goes by the name of its file", async (t) => {
+  const f = fixture();
+  t.teardown(f.dispose);
+  const bare = patchText("user: more", { "drivers/user/extra.ts": [null, "export {};\n"] }).replace(
+    /^Subject:.*\n/m,
+    "",
+  );
+  await addSeries("mine", put(f, "0003-forget-one-put.patch", bare), BASE_ONLY, f);
+  t.deepEqual(
+    (await statesOf("mine", f)).map((s) => s.subject),
+    ["base", "forget-one-put"],
+  );
+});
+
 test("a folder of patches, on top of a state of another series", async (t) => {
   const f = fixture();
   t.teardown(f.dispose);

@@ -4,7 +4,7 @@ import type { Crew, SubjectName } from "../explore/crew.ts";
 import { drive, type Driven, type Job, type Searching } from "../explore/drive.ts";
 import { type Execution, MAX_STEPS } from "../explore/execution.ts";
 import { type Finding, type Found, keyOf, keyWithFaults } from "../explore/finding.ts";
-import { writeToken } from "../explore/token.ts";
+import { placeOf, writeToken } from "../explore/token.ts";
 import { allScenarios, type Scenario } from "../scenario.ts";
 import { type Explained, explanationOf } from "./catalogue.ts";
 import { type Quiet, tries, type Try } from "./plans.ts";
@@ -107,6 +107,7 @@ export interface HuntLimits {
 export function huntState(crew: Crew, source: string, options: HuntOptions, limits: HuntLimits): Promise<Driven> {
   const hunt = new Hunt(options);
   const { onFound, onNews, onStep, executions, seconds, stop } = limits;
+  const place = placeOf(options.state.name);
   const record = ({ finding, scenario, mode, decisions, size, executions, seconds }: Found): FoundRecord => {
     const { checker, title, text, object, places, injected } = finding;
     const state = options.state.name;
@@ -120,7 +121,7 @@ export function huntState(crew: Crew, source: string, options: HuntOptions, limi
       places: places.filter((p) => p !== ""),
       fault: injected[0]?.stack ?? null,
       scenario,
-      token: writeToken({ scenario, state, source, mode, decisions }),
+      token: writeToken({ scenario, state: place, source, mode, decisions }),
       switches: size.switches,
       faults: size.faults,
       executions,

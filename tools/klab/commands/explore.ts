@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** klab explore: looking for a schedule that makes a checker speak. */
-import { resolve } from "node:path";
 import { threads } from "../explore/crew.ts";
 import { type Choice, MAX_STEPS } from "../explore/execution.ts";
 import { type ExploreResult, exploreWith, STRATEGIES, type Strategy } from "../explore/explore.ts";
 import { explanationOf, readCatalogue } from "../bugs/catalogue.ts";
 import type { Finding, Found } from "../explore/finding.ts";
-import { sourceOf, writeToken } from "../explore/token.ts";
+import { placeOf, sourceOf, writeToken } from "../explore/token.ts";
 import { InputError, suggestion } from "../errors.ts";
 import { INTERRUPTED, interruptible } from "../interrupt.ts";
 import type { Shell } from "../main.ts";
@@ -99,8 +98,7 @@ async function work(terminal: Terminal, id: string, options: Options): Promise<n
     throw new InputError(`${id} lets every allocation fail in turn, which is not a schedule; klab run ${id} runs it`);
   const state = await stateOf(options.state);
   const source = sourceOf(state.tree);
-  // A folder is named from where we are; the token may be used elsewhere.
-  const place = state.version === null && state.name !== "base" ? resolve(state.name) : state.name;
+  const place = placeOf(state.name);
   const mode = { faults, ...(faults > 0 && { outside: true }), kcsan };
   const token = (decisions: readonly Choice[]): string =>
     writeToken({ scenario: id, state: place, source, mode, decisions });

@@ -4,7 +4,7 @@ import { replay_schedule } from "../../../kernel/explore/replay.ts";
 import { shows, stoppedBefore } from "../bisect.ts";
 import { InputError } from "../errors.ts";
 import { MAX_STEPS, thrownOut } from "../explore/execution.ts";
-import { readToken, sourceOf, type Token } from "../explore/token.ts";
+import { placeOf, readToken, sourceOf, type Token } from "../explore/token.ts";
 import { story } from "../explore/story.ts";
 import { plain } from "../json.ts";
 import type { ExitCode, Shell } from "../main.ts";
@@ -87,7 +87,14 @@ export async function runAndShow(
       `${scenario.id} lets every allocation fail in turn and takes no schedule; leave --schedule out`,
     );
   const changed = token !== undefined && sourceOf(state.tree) !== token.source;
-  if (changed) terminal.note("the source has changed since the token was made; this may be another run");
+  // The source of another state is another one; whether it has changed as well cannot be seen.
+  const moved = changed && token.state !== state.name && token.state !== placeOf(state.name);
+  if (changed)
+    terminal.note(
+      moved
+        ? `the token was made in ${token.state} and is run in ${state.name}; this may be another run`
+        : "the source has changed since the token was made; this may be another run",
+    );
   const schedule = token && new replay_schedule(token.decisions);
   const trace = show.trace || terminal.json;
   let end: End;
@@ -123,7 +130,7 @@ export async function runAndShow(
     log,
     events: plain(events),
     results: plain(results),
-    ...(token ? { source_changed: changed, diverged } : {}),
+    ...(token ? { made_in: token.state, source_changed: moved ? null : changed, diverged } : {}),
   });
   const why = scenario.faults ? null : stoppedBefore(result, show.report);
   if (why !== null) terminal.note(why);
@@ -162,7 +169,6 @@ export function run({ program, does }: Shell): void {
           if (options.state === undefined)
             throw new InputError("in which state? say it with --state, for example --state v1:4");
           const scenario = await scenarioOf(id);
-          const state = await stateOf(options.state);
           const token = options.schedule === undefined ? undefined : readToken(options.schedule);
           if (token && token.scenario !== id)
             throw new InputError(
@@ -171,7 +177,7 @@ export function run({ program, does }: Shell): void {
           return runAndShow(
             terminal,
             scenario,
-            state,
+            await stateOf(options.state),
             {
               trace: options.trace === true,
               kcsan: options.kcsan === true,

@@ -3,10 +3,12 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { crc32 } from "node:zlib";
 import { type decision, decisions_from_token, decisions_to_token } from "../../../kernel/explore/replay.ts";
 import { InputError } from "../errors.ts";
 import { ROOT } from "../paths.ts";
 import { SCENARIOS } from "../scenario.ts";
+import { parseState } from "../states/names.ts";
 import { contentHash, type Tree } from "../states/tree.ts";
 
 /** What a run is told before it begins, besides its schedule. */
@@ -27,8 +29,15 @@ export interface Token {
   readonly decisions: readonly decision[];
 }
 
-const VERSION = "k2";
+const VERSION = "k3";
+/** As it was before there was a check: still read, and whether it is whole nobody can tell. */
+const UNCHECKED = "k2";
 const SEPARATOR = "~";
+
+/** Of 32 bits, which no change within four bytes leaves as they were: a changed letter or digit is always seen. */
+function checkOf(text: string): string {
+  return crc32(text).toString(16).padStart(8, "0");
+}
 
 /** Fingerprint of everything that decides what a run does. */
 export function sourceOf(tree: Tree): string {
@@ -39,9 +48,14 @@ export function sourceOf(tree: Tree): string {
   return hash.digest("hex").slice(0, 12);
 }
 
+/** What a token calls a state: a folder is named from where we are, and the token may be used elsewhere. @throws InputError if there is no such state */
+export function placeOf(state: string): string {
+  const place = parseState(state);
+  return place.kind === "folder" ? place.folder : place.name;
+}
 /** A state's name may be a path. */
 function quoted(state: string): string {
-  return state.replace(/[%~\s]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return state.replace(/[%~\s]/g, (c) => (c === SEPARATOR ? "%7e" : encodeURIComponent(c)));
 }
 /** @return "" if it is not a name that was quoted */
 function unquoted(text: string): string {
@@ -62,21 +76,38 @@ function readMode(text: string): Mode | null {
 }
 
 export function writeToken({ scenario, state, source, mode, decisions }: Token): string {
-  return [VERSION, scenario, quoted(state), source, writeMode(mode), decisions_to_token(decisions)].join(SEPARATOR);
+  const text = [VERSION, scenario, quoted(state), source, writeMode(mode), decisions_to_token(decisions)].join(
+    SEPARATOR,
+  );
+  return `${text}${SEPARATOR}${checkOf(text)}`;
 }
 
-/** @throws InputError if it is none */
-export function readToken(text: string): Token {
-  const [version, scenario = "", state = "", source = "", told = "", rest, ...more] = text.trim().split(SEPARATOR);
-  const mode = readMode(told);
+/** @return the token without its check, null if the check says that this is not what was written */
+function checked(text: string): string | null {
+  if (!text.startsWith(`${VERSION}${SEPARATOR}`)) return text;
+  const end = text.lastIndexOf(SEPARATOR);
+  const told = text.slice(0, end);
+  return text.slice(end + 1) === checkOf(told) ? told : null;
+}
+
+/** @throws InputError if it is none, or no longer what was written */
+export function readToken(given: string): Token {
+  const text = given.trim();
+  const shown = JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
+  const told = checked(text);
+  if (told === null)
+    throw new InputError(
+      `the replay token ${shown} was cut short or changed after it was printed; copy it whole, from ${VERSION}${SEPARATOR} to its last character`,
+    );
+  const [version = "", scenario = "", state = "", source = "", how = "", rest, ...more] = told.split(SEPARATOR);
+  const mode = readMode(how);
   const decisions = rest === undefined || more.length > 0 ? null : decisions_from_token(rest);
   const place = unquoted(state);
-  const whole = version === VERSION && scenario !== "" && place !== "" && /^[0-9a-f]{12}$/.test(source);
-  if (!whole || mode === null || decisions === null) {
-    const shown = text.length > 40 ? `${text.slice(0, 40)}…` : text;
+  const known = version === VERSION || version === UNCHECKED;
+  const whole = known && scenario !== "" && place !== "" && /^[0-9a-f]{12}$/.test(source);
+  if (!whole || mode === null || decisions === null)
     throw new InputError(
-      `${JSON.stringify(shown)} is not a replay token; klab explore and klab bugs print them, as ${VERSION}${SEPARATOR}SCENARIO${SEPARATOR}STATE${SEPARATOR}…`,
+      `${shown} is not a replay token; copy it whole, as klab explore and klab bugs print it: ${VERSION}${SEPARATOR}SCENARIO${SEPARATOR}STATE${SEPARATOR}…`,
     );
-  }
   return { scenario, state: place, source, mode, decisions };
 }

@@ -118,6 +118,7 @@ export function readMails(source: string): readonly Mail[] {
   const patches = mails.filter((text) => /^diff --git /m.test(text));
   if (patches.length === 0)
     throw new InputError(`${source}: no \`diff --git\` in it; make it with git format-patch --stdout`);
-  const named = patches.map((text, i) => ({ name: `${basename(source)}, patch ${i + 1}`, text }));
+  const place = (i: number): string => (patches.length === 1 ? "" : `, patch ${i + 1}`);
+  const named = patches.map((text, i) => ({ name: `${basename(source)}${place(i)}`, text }));
   return inOrder(source, named);
 }
