@@ -491,6 +491,30 @@ test.serial("an interrupt is not after another that has ended", (t) => {
   );
 });
 
+/** The same access twice, before and after the lock that the other takes goes free: the second is what nothing keeps apart. */
+function* stores_twice(): Sleeps {
+  yield* mutex_lock(w.mutex);
+  store(w.d);
+  mutex_unlock(w.mutex);
+  store(w.d);
+}
+function* loads_locked(): Sleeps {
+  yield* mutex_lock(w.mutex);
+  load(w.d);
+  mutex_unlock(w.mutex);
+}
+test.serial("who does the same again is looked at again", (t) => {
+  boot({ kcsan: true });
+  setup();
+  spawn("test", stores_twice());
+  spawn("other", loads_locked());
+  t.is(run(), "done");
+  t.deepEqual(
+    found().map((r) => r.title),
+    [RACE],
+  );
+});
+
 const clock = { length: 0 };
 function* sleeps_often(): Sleeps {
   for (let i = 0; i < 200; i++) yield* msleep(1);

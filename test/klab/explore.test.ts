@@ -526,8 +526,14 @@ test("explore prints a token, and replay runs it again, to the byte", async (t) 
   );
   const token = /^ {2}(k3~\S+)$/m.exec(out)?.[1] ?? "";
   const json = await klab("explore", ...options, "--json");
-  const document = JSON.parse(json.out) as { complete: boolean; findings: { token: string; title: string }[] };
+  const document = JSON.parse(json.out) as {
+    complete: boolean;
+    findings: { token: string; title: string; known: string | null }[];
+  };
   t.false(document.complete);
+  const known = document.findings.map((f) => f.known).filter((id) => id !== null);
+  t.true(known.includes("F01"), known.join());
+  for (const id of known) t.true(out.includes(`  known: ${id} of Documentation/findings.md`));
   t.is(document.findings[0]?.token, token);
 
   const [one, two] = [await klab("replay", token, "--json"), await klab("replay", token, "--json")];

@@ -36,8 +36,8 @@ export function nearest(wanted: string, names: readonly string[]): string | null
   return best;
 }
 
-/** `; did you mean X?`, or what there is to choose from. */
 const SHOWN = 16;
+/** `; did you mean X?`, or what there is to choose from. */
 export function suggestion(wanted: string, names: readonly string[]): string {
   const near = nearest(wanted, names);
   if (near !== null) return `; did you mean ${near}?`;
